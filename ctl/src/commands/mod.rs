@@ -1,0 +1,65 @@
+//! The commands of the command line, one file for each kind.
+
+mod batch;
+mod clips;
+mod latency;
+mod links;
+mod list;
+mod nodes;
+mod operations;
+mod params;
+mod raw;
+mod render;
+mod sessions;
+mod show;
+mod status;
+mod transport;
+mod watch;
+
+use aulos_protocol::{Command, NodeKind};
+
+use crate::{
+    args::{ClipVerb, Verb},
+    context::Context,
+    failure::Failure,
+    meters,
+};
+
+/// Does what was asked.
+///
+/// # Errors
+/// Whatever kept it from being done.
+pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Status => status::run(cx),
+        Verb::Ls(args) => list::run(cx, &args),
+        Verb::Link(args) => links::link(cx, &args),
+        Verb::Unlink(args) => links::unlink(cx, &args),
+        Verb::Node(verb) => nodes::node(cx, verb),
+        Verb::Track(verb) => nodes::strip(cx, NodeKind::Track, verb),
+        Verb::Bus(verb) => nodes::strip(cx, NodeKind::Bus, verb),
+        Verb::Send(verb) => nodes::send(cx, verb),
+        Verb::Clip(ClipVerb::Add(args)) => clips::add(cx, args),
+        Verb::Clip(ClipVerb::Rm { track, id }) => clips::remove(cx, track, id),
+        Verb::Get(args) => params::get(cx, args),
+        Verb::Set(args) => params::set(cx, args),
+        Verb::Play => cx.change(Command::Play, |_, _| Ok("playing".into())),
+        Verb::Pause => cx.change(Command::Pause, |_, _| Ok("paused".into())),
+        Verb::Stop => cx.change(Command::Stop, |_, _| Ok("stopped".into())),
+        Verb::Locate(args) => transport::locate(cx, args.position),
+        Verb::Loop(args) => transport::set_loop(cx, &args),
+        Verb::Tempo(args) => transport::tempo(cx, args.bpm.as_deref()),
+        Verb::Latency => latency::run(cx),
+        Verb::Meters(args) => meters::run(cx, &args),
+        Verb::Undo => sessions::undo(cx),
+        Verb::Redo => sessions::redo(cx),
+        Verb::Session(verb) => sessions::run(cx, verb),
+        Verb::Render(args) => render::run(cx, &args),
+        Verb::Operation(verb) => operations::run(cx, &verb),
+        Verb::Batch(args) => batch::run(cx, &args.file),
+        Verb::Raw(args) => raw::run(cx, &args),
+        Verb::Step(args) => transport::step(cx, &args.blocks),
+        Verb::Watch(args) => watch::run(cx, &args),
+        Verb::Shutdown => sessions::shutdown(cx),
+    }
+}

@@ -1,0 +1,62 @@
+//! `aulosctl`, the command line of an Aulos server.
+//!
+//! It only translates: words into commands and questions of the protocol, answers into text or JSON. What it adds
+//! is what belongs to people: units, positions in bars, relative values, paths as seen from here.
+
+mod args;
+mod changes;
+mod commands;
+mod context;
+mod describe;
+mod failure;
+mod files;
+mod meters;
+mod paint;
+mod position;
+mod print;
+#[cfg(test)]
+mod samples;
+mod signals;
+mod text;
+mod values;
+mod wires;
+
+use std::process::ExitCode;
+
+use aulos_protocol::client::default_socket;
+use clap::{Parser, error::ErrorKind};
+
+use crate::{args::Cli, context::Context, failure::Failure, print::Out};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let global = cli.global;
+    let socket = global.socket.unwrap_or_else(|| {
+        let env = |name: &str| std::env::var(name).ok();
+        default_socket(env, rustix::process::getuid().as_raw())
+    });
+    let out = Out::new(global.json, global.quiet);
+    let mut context = Context::new(out, socket, global.timeout.0, global.dry_run);
+    let result = commands::run(&mut context, cli.verb);
+    // What was answered before something failed is still an answer.
+    match result.and(context.out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(global.json),
+    }
+}
+
+/// Help and version are answers; everything else is a command line that cannot be understood.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|arg| arg == "--json");
+    if error.use_stderr() && wants_json && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let text = error.render().to_string();
+        return Failure::usage(text.trim_start_matches("error: ").trim_end()).tell(true);
+    }
+    match error.print() {
+        Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+        Err(error) => Failure::Output(error).tell(wants_json),
+    }
+}

@@ -1,0 +1,114 @@
+//! A small session and a status, for tests.
+
+use std::sync::Arc;
+
+use aulos_protocol::{
+    Bpm, Clip, ClipId, Decibels, DriverStatus, Frames, Link, LinkId, Node, NodeId, NodeKind, PortRef, Rate,
+    Session, Slug, Status, StreamStatus, TransportState, Value,
+};
+
+/// A master, an output, two tracks (one with a wire that crosses sides), a send and a delay.
+pub fn session() -> Session {
+    let mut session = Session::new("evening", Rate::default());
+    session.tempo = Bpm::new(120.0).unwrap();
+    for (id, slug, kind, channels) in [
+        (1, "output", NodeKind::Output, 2),
+        (2, "master", NodeKind::Master, 2),
+        (3, "drums", NodeKind::Track, 2),
+        (4, "voice", NodeKind::Track, 1),
+        (5, "room", NodeKind::Send, 2),
+        (6, "late", NodeKind::Delay, 2),
+    ] {
+        let node = Node {
+            id: NodeId(id),
+            slug: Slug::new(slug).unwrap(),
+            kind,
+            channels,
+            params: Default::default(),
+            clips: Vec::new(),
+            unknown: Default::default(),
+        };
+        session.nodes.insert(NodeId(id), Arc::new(node));
+    }
+    let drums = session.nodes.get_mut(&NodeId(3)).map(Arc::make_mut).unwrap();
+    drums.params.insert("gain".into(), Value::Number(-3.0));
+    drums.params.insert("pan".into(), Value::Number(-0.3));
+    drums.params.insert("mute".into(), Value::Switch(true));
+    drums.clips.push(Clip {
+        id: ClipId(20),
+        file: "audio/loop.wav".into(),
+        at: Frames(96_000),
+        offset: Frames(0),
+        length: None,
+    });
+    drums.clips.push(Clip {
+        id: ClipId(21),
+        file: "/home/me/fill \u{1b}[2J.wav".into(),
+        at: Frames(288_000),
+        offset: Frames(480),
+        length: Some(Frames(24_000)),
+    });
+    let late = session.nodes.get_mut(&NodeId(6)).map(Arc::make_mut).unwrap();
+    late.params.insert("frames".into(), Value::Number(480.0));
+    let quiet = Decibels::new(-6.0).unwrap();
+    for (id, from, from_port, to, to_port, gain) in [
+        (30, 2, "out_L", 1, "in_L", Decibels::UNITY),
+        (31, 2, "out_R", 1, "in_R", Decibels::UNITY),
+        (32, 3, "out_L", 2, "in_L", Decibels::UNITY),
+        (33, 3, "out_R", 2, "in_R", Decibels::UNITY),
+        (34, 3, "pre_L", 5, "in_L", quiet),
+        (35, 3, "pre_R", 5, "in_R", quiet),
+        (36, 4, "out_L", 2, "in_R", Decibels::UNITY),
+        (37, 5, "out_L", 2, "in_L", Decibels::SILENCE),
+        (38, 5, "out_R", 2, "in_R", Decibels::SILENCE),
+    ] {
+        let end = |node, port: &str| PortRef { node: NodeId(node), port: port.into() };
+        let link = Link {
+            id: LinkId(id),
+            from: end(from, from_port),
+            to: end(to, to_port),
+            gain,
+            unknown: Default::default(),
+        };
+        session.links.insert(LinkId(id), Arc::new(link));
+    }
+    session.next_id = 40;
+    session
+}
+
+/// A status with something in every field.
+pub fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        pid: 4242,
+        session: "evening".into(),
+        path: Some("/home/me/evening".into()),
+        unsaved: true,
+        revision: 17,
+        rate: Rate::default(),
+        tempo: 120.0,
+        driver: DriverStatus {
+            name: "dummy".into(),
+            block: 256,
+            cycles: 123_456,
+            frame: Frames(31_604_736),
+            late: 2,
+            load: 0.123,
+            realtime: Ok(70),
+        },
+        transport: TransportState {
+            rolling: true,
+            waiting: false,
+            position: Frames(592_560),
+            loop_range: Some((Frames(0), Frames(768_000))),
+        },
+        nodes: 6,
+        links: 9,
+        tasks: 14,
+        latency: Frames(512),
+        streams: StreamStatus { open: 3, underruns: 0 },
+        undo: Some("set drums gain".into()),
+        redo: None,
+        warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
+    }
+}

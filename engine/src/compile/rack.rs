@@ -1,0 +1,370 @@
+//! What outlives plans, as the control thread keeps it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use aulos_nodes::{ClipSource, Fade, Meter, PlacedClip, Playlist, Stage};
+use aulos_protocol::{Clip, ClipId, Error, Node, NodeId, NodeKind, Rate, Session, params};
+
+use super::latency::Arrivals;
+use crate::{
+    audio::{
+        delay_line::DelayLine,
+        slot::{Slot, TokenId},
+    },
+    graph::{Graph, Rank, StageId},
+    plan::{FadeSlot, InstanceId, LineSlot, TermId, Work},
+};
+
+/// Where the engine gets the samples of clips from.
+pub trait ClipLibrary: Send {
+    /// [control thread] The samples of a clip's file, at the session's rate.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    fn open(&mut self, clip: &Clip, rate: Rate) -> Result<Arc<dyn ClipSource>, Error>;
+}
+
+/// A stage as it was built.
+pub struct Instance {
+    /// The node as it was last seen.
+    pub node: Arc<Node>,
+    pub work: Work,
+    pub meter: Option<Arc<Meter>>,
+    pub arrival: u64,
+    pub latency: u64,
+    pub warm_up: u64,
+    /// No longer in the session; kept until it has faded out.
+    pub ghost: bool,
+    /// Built in this compile: silent and unheard before.
+    pub new: bool,
+}
+
+/// Whether a term stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is wanted.
+    Live,
+    /// It fades out; it has at the frame, as soon as the audio thread has told it.
+    Dying(Option<u64>),
+}
+
+/// A term as it outlives plans.
+pub struct TermState {
+    pub output: usize,
+    pub input: usize,
+    pub rank: Rank,
+    /// The gain that it has or goes to.
+    pub gain: f32,
+    pub fade: FadeSlot,
+    pub life: Life,
+}
+
+/// A delay line behind one output.
+pub struct Line {
+    pub slot: LineSlot,
+    /// The longest delay that it is good for.
+    pub capacity: u64,
+    /// Made in this compile.
+    pub new: bool,
+}
+
+/// What outlives plans.
+pub struct Rack {
+    pub(super) token: TokenId,
+    pub(super) rate: Rate,
+    pub(super) max_block: usize,
+    pub(super) instances: BTreeMap<InstanceId, Instance>,
+    pub(super) current: BTreeMap<StageId, InstanceId>,
+    pub(super) terms: BTreeMap<TermId, TermState>,
+    pub(super) lines: BTreeMap<(InstanceId, usize), Vec<Line>>,
+    /// The line that each delayed term reads.
+    pub(super) line_of: BTreeMap<TermId, LineSlot>,
+    clips: BTreeMap<ClipId, Arc<dyn ClipSource>>,
+    /// Clips that fade out, and when they have.
+    dying_clips: BTreeMap<NodeId, Vec<(PlacedClip, Option<u64>)>>,
+    /// Whether nothing was heard before: then nothing fades.
+    pub(super) first: bool,
+    /// Whether connections wait for others to have faded out.
+    pub(super) holding: bool,
+    generations: u32,
+}
+
+impl Rack {
+    /// An empty rack for the engine whose token is `token`.
+    pub fn new(token: TokenId, rate: Rate, max_block: usize) -> Self {
+        Self {
+            token,
+            rate,
+            max_block,
+            instances: BTreeMap::new(),
+            current: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            line_of: BTreeMap::new(),
+            clips: BTreeMap::new(),
+            dying_clips: BTreeMap::new(),
+            first: true,
+            holding: false,
+            generations: 0,
+        }
+    }
+
+    /// The longest block that processors are built for, in frames.
+    pub fn max_block(&self) -> usize {
+        self.max_block
+    }
+
+    /// Opens the files of the clips that `session` has and that are not open yet. What cannot be opened is
+    /// left silent and told.
+    pub fn open_clips(&mut self, session: &Session, library: &mut dyn ClipLibrary) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let tracks = session.nodes.values().filter(|node| node.kind == NodeKind::Track);
+        for (track, clip) in tracks.flat_map(|track| track.clips.iter().map(move |clip| (track, clip))) {
+            if self.clips.contains_key(&clip.id) {
+                continue;
+            }
+            match library.open(clip, session.rate) {
+                Ok(source) => {
+                    self.clips.insert(clip.id, source);
+                }
+                Err(mut error) => {
+                    error.message = format!("clip {} of {}: {}", clip.id, track.slug, error.message);
+                    errors.push(error);
+                }
+            }
+        }
+        errors
+    }
+
+    /// Closes the files of clips that are neither in `session` nor fading out.
+    pub fn close_clips(&mut self, session: &Session) {
+        let mut used: BTreeSet<ClipId> =
+            session.nodes.values().flat_map(|node| node.clips.iter().map(|clip| clip.id)).collect();
+        used.extend(self.dying_clips.values().flatten().map(|(clip, _)| clip.id));
+        self.clips.retain(|id, _| used.contains(id));
+    }
+
+    /// What the player of `track` is to play: its clips, and those that fade out.
+    fn playlist(&self, track: &Node) -> Playlist {
+        let placed = |clip: &Clip| {
+            let source = self.clips.get(&clip.id)?.clone();
+            Some(PlacedClip::new(clip.id, clip.at.0, clip.length.map(|l| l.0), clip.offset.0, source))
+        };
+        let mut playlist: Playlist = track.clips.iter().filter_map(placed).collect();
+        let dying = self.dying_clips.get(&track.id).into_iter().flatten();
+        playlist.extend(dying.map(|(clip, _)| clip.clone()));
+        playlist.sort_by_key(|clip| clip.id);
+        playlist
+    }
+
+    /// The playlists of the tracks whose clips are not those of `old`, with the clips that are gone as dying.
+    pub fn changed_playlists(&mut self, old: &Session, new: &Session) -> Vec<(NodeId, Playlist)> {
+        let mut changed = Vec::new();
+        for track in new.nodes.values().filter(|node| node.kind == NodeKind::Track) {
+            let Some(before) = old.nodes.get(&track.id).filter(|before| before.clips != track.clips) else {
+                continue;
+            };
+            let mut gone = self.playlist(before);
+            gone.retain(|clip| !clip.dying && !track.clips.iter().any(|kept| kept.id == clip.id));
+            let dying = self.dying_clips.entry(track.id).or_default();
+            dying.retain(|(clip, _)| !track.clips.iter().any(|kept| kept.id == clip.id));
+            dying.extend(gone.into_iter().map(|mut clip| {
+                clip.dying = true;
+                (clip, None)
+            }));
+            changed.push((track.id, self.playlist(track)));
+        }
+        changed
+    }
+
+    /// The playlists of tracks from which clips have faded out by `now`.
+    pub fn thinned_playlists(&mut self, session: &Session, now: u64) -> Vec<(NodeId, Playlist)> {
+        let mut thinned = Vec::new();
+        self.dying_clips.retain(|track, dying| {
+            let before = dying.len();
+            dying.retain(|(_, ends)| ends.is_none_or(|ends| ends > now));
+            if dying.len() < before {
+                thinned.push(*track);
+            }
+            !dying.is_empty()
+        });
+        let playlist = |track: NodeId| Some((track, self.playlist(session.nodes.get(&track)?)));
+        thinned.into_iter().filter_map(playlist).collect()
+    }
+
+    /// Notes that the clips which began to fade out will have at the frame `ends`.
+    pub fn clips_fade_until(&mut self, ends: u64) {
+        for (_, unknown) in self.dying_clips.values_mut().flatten().filter(|(_, ends)| ends.is_none()) {
+            *unknown = Some(ends);
+        }
+    }
+
+    /// Notes at which frame a dying term has faded out.
+    pub fn term_fades_until(&mut self, id: &TermId, ends: u64) {
+        if let Some(TermState { life: Life::Dying(unknown @ None), .. }) = self.terms.get_mut(id) {
+            *unknown = Some(ends);
+        }
+    }
+
+    /// Whether a compile at `now` could drop something that has faded out.
+    pub fn has_silent(&self, now: u64) -> bool {
+        let over = |ends: Option<u64>| ends.is_some_and(|ends| ends <= now);
+        self.terms.values().any(|term| matches!(term.life, Life::Dying(ends) if over(ends)))
+    }
+
+    /// Whether clips have faded out by `now`.
+    pub fn has_silent_clips(&self, now: u64) -> bool {
+        self.dying_clips.values().flatten().any(|(_, ends)| ends.is_some_and(|ends| ends <= now))
+    }
+
+    /// Drops the terms that have faded out.
+    pub(super) fn forget_silent(&mut self, now: u64) {
+        self.terms.retain(|_, term| !matches!(term.life, Life::Dying(Some(ends)) if ends <= now));
+    }
+
+    /// Builds the stages that are not there yet; those that are no longer wanted become ghosts.
+    pub(super) fn build_instances(&mut self, session: &Session, graph: &Graph, arrivals: &Arrivals) {
+        self.current.retain(|stage, id| {
+            let stays = graph.index.contains_key(stage);
+            if !stays && let Some(instance) = self.instances.get_mut(id) {
+                instance.ghost = true;
+            }
+            stays
+        });
+        for stage in graph.index.keys() {
+            let Some(node) = session.nodes.get(&stage.node) else { continue };
+            let (arrival, latency) = arrivals.get(stage).copied().unwrap_or((0, 0));
+            if let Some(instance) = self.current.get(stage).and_then(|id| self.instances.get_mut(id)) {
+                if Arc::ptr_eq(&instance.node, node) || same_structure(&instance.node, node) {
+                    instance.node = node.clone();
+                    instance.arrival = arrival;
+                    instance.latency = latency;
+                    continue;
+                }
+                instance.ghost = true;
+            }
+            let mut id = InstanceId { stage: *stage, generation: 0 };
+            if self.instances.contains_key(&id) {
+                self.generations += 1;
+                id.generation = self.generations;
+            }
+            let instance = self.build(*stage, node, arrival, latency);
+            self.instances.insert(id, instance);
+            self.current.insert(*stage, id);
+        }
+    }
+
+    fn build(&self, stage: StageId, node: &Arc<Node>, arrival: u64, latency: u64) -> Instance {
+        let (work, meter) = if stage.stage == Stage::Whole(NodeKind::Input) {
+            (Work::Capture { first: first_channel(node) }, None)
+        } else {
+            let playlist = if stage.stage == Stage::Player { self.playlist(node) } else { Playlist::new() };
+            let built = aulos_nodes::build(stage.stage, node, self.rate, self.max_block, playlist);
+            (Work::Process(Arc::new(Slot::new(self.token, built.processor))), built.meter)
+        };
+        let warm_up = stage.stage.warm_up(node);
+        Instance { node: node.clone(), work, meter, arrival, latency, warm_up, ghost: false, new: true }
+    }
+
+    /// A fade that stands at `gain`.
+    pub(super) fn fade(&self, gain: f32) -> FadeSlot {
+        Arc::new(Slot::new(self.token, Fade::still(gain)))
+    }
+
+    /// Drops the ghosts that nobody hears any more, with what enters them.
+    pub(super) fn forget_unheard(&mut self) {
+        loop {
+            // What ends in the driver is heard as long as anything enters it; all else, as long as anything
+            // leaves it.
+            let into_sinks = self.terms.keys().map(|term| term.to).filter(|to| to.stage.stage.is_sink());
+            let heard: BTreeSet<InstanceId> =
+                self.terms.keys().map(|term| term.from).chain(into_sinks).collect();
+            let before = self.instances.len();
+            self.instances.retain(|id, instance| !instance.ghost || heard.contains(id));
+            if self.instances.len() == before {
+                return;
+            }
+            let instances = &self.instances;
+            self.terms.retain(|id, _| instances.contains_key(&id.from) && instances.contains_key(&id.to));
+        }
+    }
+
+    /// Leaves out connections that wait for others to have faded out.
+    pub(super) fn hold_back(&mut self, held: &BTreeSet<TermId>) {
+        self.holding = !held.is_empty();
+        self.terms.retain(|id, _| !held.contains(id));
+    }
+
+    /// The line of `capacity` or more behind an output; made if there is none.
+    pub(super) fn line(&mut self, from: InstanceId, output: usize, delay: u64) -> (LineSlot, bool) {
+        let lines = self.lines.entry((from, output)).or_default();
+        if let Some(line) = lines.iter().find(|line| line.capacity >= delay) {
+            return (line.slot.clone(), line.new);
+        }
+        // Room to grow: a latency that creeps up does not need a new line at every step.
+        let capacity = delay.next_power_of_two().max(256);
+        let made = DelayLine::new(capacity as usize, self.max_block);
+        let slot: LineSlot = Arc::new(Slot::new(self.token, made));
+        lines.push(Line { slot: slot.clone(), capacity, new: true });
+        (slot, true)
+    }
+
+    /// Drops the lines that no term reads.
+    pub(super) fn forget_unused_lines(&mut self) {
+        let terms = &self.terms;
+        self.line_of.retain(|id, _| terms.contains_key(id));
+        let line_of = &self.line_of;
+        let used: BTreeSet<*const Slot<DelayLine>> = line_of.values().map(Arc::as_ptr).collect();
+        self.lines.retain(|_, lines| {
+            lines.retain(|line| used.contains(&Arc::as_ptr(&line.slot)));
+            !lines.is_empty()
+        });
+    }
+
+    /// What was new in this compile is not any more.
+    pub(super) fn settle_in(&mut self) {
+        self.first = false;
+        self.instances.values_mut().for_each(|instance| instance.new = false);
+        self.lines.values_mut().flatten().for_each(|line| line.new = false);
+    }
+
+    /// The processors of a node, for messages to it.
+    pub fn processors(&self, node: &Node) -> impl Iterator<Item = (Stage, crate::plan::ProcessorSlot)> {
+        let of_stage = |stage: &Stage| {
+            let id = self.current.get(&StageId { node: node.id, stage: *stage })?;
+            match &self.instances.get(id)?.work {
+                Work::Process(slot) => Some((*stage, slot.clone())),
+                Work::Capture { .. } => None,
+            }
+        };
+        Stage::of(node.kind).iter().filter_map(of_stage)
+    }
+
+    /// The meters of the nodes that have one, in the order of the nodes.
+    pub fn meters(&self) -> impl Iterator<Item = (&Arc<Node>, &Arc<Meter>)> {
+        let instances = self.current.values().filter_map(|id| self.instances.get(id));
+        instances.filter_map(|instance| Some((&instance.node, instance.meter.as_ref()?)))
+    }
+
+    /// How many processors, lines and terms there are, ghosts included; for tests of what is left over.
+    pub fn census(&self) -> (usize, usize, usize) {
+        (self.instances.len(), self.lines.values().map(Vec::len).sum(), self.terms.len())
+    }
+}
+
+/// The driver's channel of a node's first port, from 0.
+pub(super) fn first_channel(node: &Node) -> usize {
+    (params::number(node, "first_channel").unwrap_or(1.0) as usize).saturating_sub(1)
+}
+
+/// Whether a processor that was built for `a` can go on as one of `b`.
+fn same_structure(a: &Node, b: &Node) -> bool {
+    a.channels == b.channels
+        && params::of(b.kind, b.channels)
+            .iter()
+            .filter(|param| param.structural)
+            .all(|param| params::get(a, param) == params::get(b, param))
+}

@@ -1,0 +1,203 @@
+//! The topology that a session describes: a DAG over stages.
+
+use std::collections::BTreeMap;
+
+use aulos_nodes::Stage;
+use aulos_protocol::{
+    Error, ErrorCode, LinkId, Node, NodeId, NodeKind, Session,
+    ports::{self, Direction},
+};
+use petgraph::{
+    algo::tarjan_scc,
+    graph::{DiGraph, NodeIndex},
+    visit::EdgeRef,
+};
+
+/// A stage of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageId {
+    /// The node.
+    pub node: NodeId,
+    /// Which of its stages.
+    pub stage: Stage,
+}
+
+/// What an edge of the graph is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EdgeId {
+    /// A link of the session.
+    Link(LinkId),
+    /// What the player of a track gives to its source stage, by channel.
+    Player(NodeId, u16),
+    /// The normalled connection from `insert_out` to `insert_in` of a track, by channel.
+    Normal(NodeId, u16),
+}
+
+/// A connection of two stages.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Edge {
+    /// What it is.
+    pub id: EdgeId,
+    /// The output channel of the source stage.
+    pub output: usize,
+    /// The input channel of the destination stage.
+    pub input: usize,
+    /// Its gain, linear.
+    pub gain: f32,
+    /// Where it stands in the sum that it is part of.
+    pub rank: Rank,
+}
+
+/// The order of summing: by the source node's number, then by its port, then by the link; a track's player
+/// comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rank {
+    internal: bool,
+    node: NodeId,
+    /// The port's place among the node's port names in the order of the alphabet.
+    port: u16,
+    link: u64,
+}
+
+/// The stages of a session and how they are connected. Links into one input are edges of their own.
+#[derive(Debug)]
+pub struct Graph {
+    /// The stages, with edges from source to destination.
+    pub graph: DiGraph<StageId, Edge>,
+    /// Where each stage is in the graph.
+    pub index: BTreeMap<StageId, NodeIndex>,
+}
+
+/// Where a port is: the stage that it belongs to, its channel there, and its place in the alphabet.
+struct Place {
+    stage: Stage,
+    channel: usize,
+    order: u16,
+}
+
+fn places(node: &Node) -> BTreeMap<String, Place> {
+    let groups = ports::groups(node.kind, node.channels);
+    let mut places = BTreeMap::new();
+    for stage in Stage::of(node.kind) {
+        for (names, direction) in
+            [(stage.input_groups(), Direction::In), (stage.output_groups(), Direction::Out)]
+        {
+            let mut channel = 0;
+            for name in names {
+                let group = groups.iter().find(|g| g.name == *name && g.direction == direction);
+                for port in group.iter().flat_map(|g| g.port_names()) {
+                    places.insert(port, Place { stage: *stage, channel, order: 0 });
+                    channel += 1;
+                }
+            }
+        }
+    }
+    for (order, place) in places.values_mut().enumerate() {
+        place.order = order as u16;
+    }
+    places
+}
+
+impl Graph {
+    /// The graph of a session whose links name ports that exist.
+    pub fn of(session: &Session) -> Self {
+        let mut graph = DiGraph::new();
+        let mut index = BTreeMap::new();
+        let mut ports_of = BTreeMap::new();
+        for node in session.nodes.values() {
+            for stage in Stage::of(node.kind) {
+                let id = StageId { node: node.id, stage: *stage };
+                index.insert(id, graph.add_node(id));
+            }
+            ports_of.insert(node.id, places(node));
+        }
+        let mut patched = std::collections::BTreeSet::new();
+        for link in session.links.values() {
+            let place = |port: &aulos_protocol::PortRef| ports_of.get(&port.node)?.get(&port.port);
+            let (Some(from), Some(to)) = (place(&link.from), place(&link.to)) else { continue };
+            if to.stage == Stage::Strip {
+                patched.insert((link.to.node, to.channel));
+            }
+            let rank = Rank { internal: false, node: link.from.node, port: from.order, link: link.id.0 };
+            let edge = Edge {
+                id: EdgeId::Link(link.id),
+                output: from.channel,
+                input: to.channel,
+                gain: link.gain.factor(),
+                rank,
+            };
+            let source = index[&StageId { node: link.from.node, stage: from.stage }];
+            graph.add_edge(source, index[&StageId { node: link.to.node, stage: to.stage }], edge);
+        }
+        for track in session.nodes.values().filter(|node| node.kind == NodeKind::Track) {
+            let at = |stage| index[&StageId { node: track.id, stage }];
+            for channel in 0..track.channels {
+                let edge = |id| {
+                    let rank = Rank { internal: true, node: track.id, port: channel, link: 0 };
+                    let channel = usize::from(channel);
+                    Edge { id, output: channel, input: channel, gain: 1.0, rank }
+                };
+                graph.add_edge(at(Stage::Player), at(Stage::Source), edge(EdgeId::Player(track.id, channel)));
+                if !patched.contains(&(track.id, usize::from(channel))) {
+                    graph.add_edge(
+                        at(Stage::Source),
+                        at(Stage::Strip),
+                        edge(EdgeId::Normal(track.id, channel)),
+                    );
+                }
+            }
+        }
+        Self { graph, index }
+    }
+
+    /// The refusal that names a cycle, if there is one.
+    pub fn find_cycle(&self, session: &Session) -> Option<Error> {
+        let knot = tarjan_scc(&self.graph)
+            .into_iter()
+            .find(|scc| scc.len() > 1 || self.graph.contains_edge(scc[0], scc[0]))?;
+        let name = |at: NodeIndex| match session.nodes.get(&self.graph[at].node) {
+            Some(node) => node.slug.to_string(),
+            None => format!("#{}", self.graph[at].node),
+        };
+        let mut path: Vec<String> = self.way_round(&knot).into_iter().map(name).collect();
+        path.dedup();
+        if path.len() == 1 {
+            path.push(path[0].clone());
+        }
+        let mut error =
+            Error::new(ErrorCode::Cycle, format!("this would close a cycle: {}", path.join(" -> ")))
+                .expected("a graph without cycles")
+                .remedy("unlink one of the connections on the cycle first");
+        error.path = path;
+        Some(error)
+    }
+
+    /// A shortest cycle through the first stage of a strongly connected part, its first stage repeated at the
+    /// end.
+    fn way_round(&self, knot: &[NodeIndex]) -> Vec<NodeIndex> {
+        let inside: std::collections::BTreeSet<_> = knot.iter().copied().collect();
+        let Some(start) = knot.iter().copied().min() else { return Vec::new() };
+        let mut came_from = BTreeMap::new();
+        let mut queue = std::collections::VecDeque::from([start]);
+        while let Some(at) = queue.pop_front() {
+            for edge in self.graph.edges(at) {
+                let next = edge.target();
+                if next == start {
+                    let mut way = vec![start, at];
+                    let mut back = at;
+                    while let Some(before) = came_from.get(&back) {
+                        way.push(*before);
+                        back = *before;
+                    }
+                    way.reverse();
+                    return way;
+                }
+                if inside.contains(&next) && !came_from.contains_key(&next) {
+                    came_from.insert(next, at);
+                    queue.push_back(next);
+                }
+            }
+        }
+        vec![start]
+    }
+}

@@ -1,0 +1,145 @@
+//! What the audio thread executes: immutable, compiled, verified.
+
+use std::sync::Arc;
+
+use aulos_nodes::{Fade, Processor};
+
+use crate::{
+    audio::{delay_line::DelayLine, slot::Slot},
+    graph::{EdgeId, Rank, StageId},
+};
+
+/// The processor of a stage, wherever plans need it.
+pub type ProcessorSlot = Arc<Slot<Box<dyn Processor>>>;
+/// A delay line, wherever plans need it.
+pub type LineSlot = Arc<Slot<DelayLine>>;
+/// The fade of a term, wherever plans need it.
+pub type FadeSlot = Arc<Slot<Fade>>;
+
+/// A stage as it was built once. When it must be built anew (another delay, another channel of the driver)
+/// the new one has the next generation, and the links cross over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId {
+    /// The stage.
+    pub stage: StageId,
+    /// How many times it was built before.
+    pub generation: u32,
+}
+
+/// What identifies a term across plans. A link that moves to another delay is two terms while it crosses
+/// over: one that fades out and one that fades in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TermId {
+    /// The link or internal connection.
+    pub edge: EdgeId,
+    /// The source.
+    pub from: InstanceId,
+    /// The destination.
+    pub to: InstanceId,
+    /// The delay, in frames.
+    pub delay: u64,
+}
+
+/// One summand of an input.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// What it is.
+    pub id: TermId,
+    /// Its place in the sum.
+    pub rank: Rank,
+    /// The task that renders what it carries.
+    pub task: usize,
+    /// The buffer that it is in.
+    pub buffer: usize,
+    /// The line from which it is read late, if it is delayed.
+    pub line: Option<LineSlot>,
+    /// Its gain, fading or not.
+    pub fade: FadeSlot,
+    /// Whether it is to stay. What fades out, or enters what fades out, need not be aligned any more.
+    pub staying: bool,
+}
+
+/// One input channel of a task: the sum of its terms, in their order.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Where the sum goes. Left unused in cycles in which a single term can be taken as it is.
+    pub buffer: usize,
+    /// What is summed.
+    pub terms: Vec<Term>,
+}
+
+/// One output channel of a task.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Where it is rendered.
+    pub buffer: usize,
+    /// The delay lines that are fed from it.
+    pub lines: Vec<LineSlot>,
+}
+
+/// What a task does.
+#[derive(Clone)]
+pub enum Work {
+    /// Takes the driver's channels from `first` (from 0) on.
+    Capture {
+        /// The first channel.
+        first: usize,
+    },
+    /// Runs a processor.
+    Process(ProcessorSlot),
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Capture { first } => write!(f, "capture {first}"),
+            Self::Process(_) => f.write_str("process"),
+        }
+    }
+}
+
+/// One stage in a cycle.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Which stage it is.
+    pub id: InstanceId,
+    /// What it does.
+    pub work: Work,
+    /// Its inputs, by channel.
+    pub inputs: Vec<Input>,
+    /// Its outputs, by channel.
+    pub outputs: Vec<Output>,
+    /// How many frames after its sources' time it hears them.
+    pub arrival: u64,
+    /// How many frames it adds.
+    pub latency: u64,
+    /// Where its inputs begin among the inputs of all tasks.
+    pub first_input: usize,
+}
+
+/// What goes to a channel of the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sink {
+    /// The task.
+    pub task: usize,
+    /// The buffer.
+    pub buffer: usize,
+    /// The driver's channel, from 0.
+    pub channel: usize,
+}
+
+/// The tasks in an order in which they can be run, with all they need.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The tasks.
+    pub tasks: Vec<Task>,
+    /// What the driver gets, in the order of summing.
+    pub sinks: Vec<Sink>,
+    /// How many buffers there are. Buffer 0 is silence and is never written.
+    pub buffers: usize,
+    /// Inputs of all tasks together.
+    pub inputs: usize,
+}
+
+/// The buffer that holds nothing but zeros.
+pub const SILENCE: usize = 0;

@@ -1,0 +1,340 @@
+//! (session, command) → session, or a refusal. Pure.
+
+use std::sync::Arc;
+
+use aulos_protocol::{
+    Clip, ClipId, Command, Decibels, Endpoint, Error, ErrorCode, Link, LinkId, NewNode, Node, NodeId,
+    NodeKind, PortRef, Session, Undo, Value, params,
+    ports::{self, Direction},
+};
+
+use super::{names, validate};
+use crate::graph::Graph;
+
+/// What a command did to a session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Names of the nodes that were added.
+    pub nodes: Vec<String>,
+    /// Numbers of the clips that were added.
+    pub clips: Vec<ClipId>,
+    /// How many links were made, changed or removed.
+    pub links: usize,
+}
+
+/// The most nodes in a session.
+const MAX_NODES: usize = 100_000;
+/// The most links in a session.
+const MAX_LINKS: usize = 1_000_000;
+/// The most clips on a track.
+const MAX_CLIPS: usize = 100_000;
+/// The most commands in a batch.
+const MAX_BATCH: usize = 100_000;
+
+/// Applies a command that is an undo step. The session that is given stays as it is.
+///
+/// # Errors
+/// Why the command is refused; of a batch, with the index of the command that is. `Unavailable` for commands
+/// that are not undo steps.
+pub fn apply(session: &Session, command: &Command) -> Result<(Session, Outcome), Error> {
+    let mut new = session.clone();
+    let mut outcome = Outcome::default();
+    match command {
+        Command::Batch { commands } => batch(&mut new, commands, &mut outcome)?,
+        command => one(&mut new, command, &mut outcome)?,
+    }
+    if let Some(mut error) = cycle(session, &new) {
+        if let Command::Batch { commands } = command {
+            error.index = Some(culprit(session, commands));
+        }
+        return Err(error);
+    }
+    Ok((new, outcome))
+}
+
+/// The refusal if `new` has a cycle; not looked for while the links are those of `old`.
+fn cycle(old: &Session, new: &Session) -> Option<Error> {
+    if old.links.ptr_eq(&new.links) {
+        return None;
+    }
+    Graph::of(new).find_cycle(new)
+}
+
+fn batch(session: &mut Session, commands: &[Command], outcome: &mut Outcome) -> Result<(), Error> {
+    if commands.len() > MAX_BATCH {
+        return Err(Error::new(
+            ErrorCode::InvalidArgument,
+            format!("a batch of {} commands", commands.len()),
+        )
+        .expected(format!("at most {MAX_BATCH}"))
+        .remedy("split it"));
+    }
+    for (index, command) in commands.iter().enumerate() {
+        let done = match command {
+            Command::Batch { .. } => {
+                Err(Error::new(ErrorCode::InvalidArgument, "a batch cannot hold a batch"))
+            }
+            command => one(session, command, outcome),
+        };
+        done.map_err(|mut error| {
+            error.index = Some(index);
+            error
+        })?;
+    }
+    Ok(())
+}
+
+/// Which command of a batch closes a cycle: the end of the shortest prefix that has one.
+fn culprit(session: &Session, commands: &[Command]) -> usize {
+    let closes = |len: usize| {
+        let mut new = session.clone();
+        let applied = commands[..len].iter().try_for_each(|c| one(&mut new, c, &mut Outcome::default()));
+        applied.is_ok() && Graph::of(&new).find_cycle(&new).is_some()
+    };
+    let lengths: Vec<usize> = (1..=commands.len()).collect();
+    lengths.partition_point(|len| !closes(*len)).min(commands.len().saturating_sub(1))
+}
+
+fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Result<(), Error> {
+    match command {
+        Command::AddNode(new) => add_node(session, new, outcome),
+        Command::RemoveNode { node } => remove_node(session, node, outcome),
+        Command::SetParam { node, param, value } => set_param(session, node, param, *value),
+        Command::SetSession { name, tempo, edit_fade_ms } => {
+            if let Some(ms) = edit_fade_ms {
+                validate::fade_ms(*ms)?;
+                session.edit_fade_ms = *ms;
+            }
+            if let Some(name) = name {
+                session.name.clone_from(name);
+            }
+            if let Some(tempo) = tempo {
+                session.tempo = *tempo;
+            }
+            Ok(())
+        }
+        Command::Link { from, to, gain } => link(session, from, to, *gain, outcome),
+        Command::Unlink { from, to } => unlink(session, from, to, outcome),
+        Command::AddClip { track, file, at, offset, length } => {
+            validate::clip_times(at.0, offset.0, length.map(|l| l.0))?;
+            if file.is_empty() {
+                return Err(Error::new(ErrorCode::InvalidArgument, "the clip names no file")
+                    .expected("the path of an audio file"));
+            }
+            let id = ClipId(take_id(session));
+            let clip = Clip { id, file: file.clone(), at: *at, offset: *offset, length: *length };
+            edit_track(session, track, |node| {
+                if node.clips.len() >= MAX_CLIPS {
+                    return Err(limit("clips on a track", MAX_CLIPS));
+                }
+                node.clips.push(clip);
+                Ok(())
+            })?;
+            outcome.clips.push(id);
+            Ok(())
+        }
+        Command::RemoveClip { track, clip } => edit_track(session, track, |node| {
+            let known: Vec<String> = node.clips.iter().map(|c| c.id.to_string()).collect();
+            let Some(index) = node.clips.iter().position(|c| c.id == *clip) else {
+                let what = format!("clip on {}", node.slug);
+                return Err(Error::not_found(&what, &clip.to_string(), known.iter().map(String::as_str)));
+            };
+            node.clips.remove(index);
+            Ok(())
+        }),
+        other => {
+            let why = match other.undo() {
+                Undo::Never(why) => why,
+                Undo::Step => "it cannot be nested",
+            };
+            Err(Error::new(ErrorCode::Unavailable, format!("this command cannot be part of an edit: {why}")))
+        }
+    }
+}
+
+fn take_id(session: &mut Session) -> u64 {
+    let id = session.next_id;
+    session.next_id += 1;
+    id
+}
+
+fn limit(what: &str, most: usize) -> Error {
+    Error::new(ErrorCode::Unavailable, format!("there are {most} {what} already, and no more can be added"))
+}
+
+fn add_node(session: &mut Session, new: &NewNode, outcome: &mut Outcome) -> Result<(), Error> {
+    if session.nodes.len() >= MAX_NODES {
+        return Err(limit("nodes", MAX_NODES));
+    }
+    let channels = new.channels.unwrap_or(2);
+    validate::channels(channels)?;
+    let slug = names::new_slug(session, new.name.as_deref(), new.kind.name())?;
+    let mut node = Node {
+        id: NodeId(session.next_id),
+        slug,
+        kind: new.kind,
+        channels,
+        params: Default::default(),
+        clips: Vec::new(),
+        unknown: Default::default(),
+    };
+    for (name, value) in &new.params {
+        store(&mut node, name, *value)?;
+    }
+    take_id(session);
+    outcome.nodes.push(node.slug.to_string());
+    session.nodes.insert(node.id, Arc::new(node));
+    Ok(())
+}
+
+fn remove_node(session: &mut Session, name: &str, outcome: &mut Outcome) -> Result<(), Error> {
+    let id = names::node(session, name)?.id;
+    let gone: Vec<LinkId> = session
+        .links
+        .values()
+        .filter(|link| link.from.node == id || link.to.node == id)
+        .map(|link| link.id)
+        .collect();
+    outcome.links += gone.len();
+    for link in gone {
+        session.links.remove(&link);
+    }
+    session.nodes.remove(&id);
+    Ok(())
+}
+
+/// Stores a value, or nothing if it is the default.
+fn store(node: &mut Node, name: &str, value: Value) -> Result<(), Error> {
+    let param = params::find(node, name)?;
+    let value = param.accept(value)?;
+    if value == param.default {
+        node.params.remove(name);
+    } else {
+        node.params.insert(name.to_owned(), value);
+    }
+    Ok(())
+}
+
+fn set_param(session: &mut Session, name: &str, param: &str, value: Value) -> Result<(), Error> {
+    let node = names::node(session, name)?;
+    let mut changed = (**node).clone();
+    store(&mut changed, param, value)?;
+    if changed != **node {
+        session.nodes.insert(changed.id, Arc::new(changed));
+    }
+    Ok(())
+}
+
+fn edit_track(
+    session: &mut Session,
+    name: &str,
+    edit: impl FnOnce(&mut Node) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let node = names::node(session, name)?;
+    if node.kind != NodeKind::Track {
+        return Err(Error::new(
+            ErrorCode::InvalidArgument,
+            format!("{name} is a {}, and only tracks have clips", node.kind),
+        )
+        .expected("the name of a track"));
+    }
+    let mut changed = (**node).clone();
+    edit(&mut changed)?;
+    session.nodes.insert(changed.id, Arc::new(changed));
+    Ok(())
+}
+
+/// The links between two ends that exist already, by their ports.
+fn existing(session: &Session, from: &PortRef, to: &PortRef) -> Option<LinkId> {
+    session.links.values().find(|link| link.from == *from && link.to == *to).map(|link| link.id)
+}
+
+fn link(
+    session: &mut Session,
+    from: &Endpoint,
+    to: &Endpoint,
+    gain: Option<Decibels>,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let source = names::end(session, from, Direction::Out)?;
+    let destination = names::end(session, to, Direction::In)?;
+    let map = ports::channel_map(source.ports.len() as u16, destination.ports.len() as u16);
+    let wanted: Vec<(PortRef, PortRef, Decibels)> = map
+        .into_iter()
+        .map(|(a, b, mapped)| {
+            let from = PortRef { node: source.node.id, port: source.ports[usize::from(a)].clone() };
+            let to = PortRef { node: destination.node.id, port: destination.ports[usize::from(b)].clone() };
+            (from, to, mapped)
+        })
+        .collect();
+    for (from, to, mapped) in wanted {
+        let total = gain.map(|gain| add_decibels(gain, mapped)).transpose()?;
+        let link = match existing(session, &from, &to) {
+            Some(id) => {
+                let Some(mut link) = session.links.get(&id).map(|link| (**link).clone()) else { continue };
+                link.gain = total.unwrap_or(link.gain);
+                link
+            }
+            None => {
+                if session.links.len() >= MAX_LINKS {
+                    return Err(limit("links", MAX_LINKS));
+                }
+                let id = LinkId(take_id(session));
+                Link { id, from, to, gain: total.unwrap_or(mapped), unknown: Default::default() }
+            }
+        };
+        if session.links.get(&link.id).is_none_or(|old| **old != link) {
+            outcome.links += 1;
+            session.links.insert(link.id, Arc::new(link));
+        }
+    }
+    Ok(())
+}
+
+/// The gain that was asked for on top of the channel map's.
+fn add_decibels(gain: Decibels, mapped: Decibels) -> Result<Decibels, Error> {
+    const MOST: f64 = 144.0;
+    if !gain.is_silence() && gain.get().abs() > MOST {
+        let range = aulos_protocol::Range { min: -MOST, max: MOST, unit: "dB".into() };
+        return Err(Error::out_of_range("the gain of a link", gain.get(), range));
+    }
+    Ok(Decibels::new(gain.get() + mapped.get()).unwrap_or(Decibels::SILENCE))
+}
+
+fn unlink(session: &mut Session, from: &Endpoint, to: &Endpoint, outcome: &mut Outcome) -> Result<(), Error> {
+    // A bare node means all of its ports here: what was linked one by one is taken off at once.
+    let side =
+        |session: &Session, end: &Endpoint, direction| -> Result<(NodeId, Option<Vec<String>>), Error> {
+            match end.port {
+                None => Ok((names::node(session, &end.node)?.id, None)),
+                Some(_) => names::end(session, end, direction).map(|e| (e.node.id, Some(e.ports))),
+            }
+        };
+    let (source, sources) = side(session, from, Direction::Out)?;
+    let (destination, destinations) = side(session, to, Direction::In)?;
+    let fits = |port: &PortRef, node: NodeId, ports: &Option<Vec<String>>| {
+        port.node == node && ports.as_ref().is_none_or(|ports| ports.contains(&port.port))
+    };
+    let gone: Vec<LinkId> = session
+        .links
+        .values()
+        .filter(|l| fits(&l.from, source, &sources) && fits(&l.to, destination, &destinations))
+        .map(|link| link.id)
+        .collect();
+    if gone.is_empty() {
+        let mut error = Error::new(ErrorCode::NotFound, format!("{from} and {to} are not linked"));
+        error.close = session
+            .links
+            .values()
+            .filter(|l| l.from.node == source || l.to.node == destination)
+            .map(|l| format!("{} -> {}", session.port_text(&l.from), session.port_text(&l.to)))
+            .take(3)
+            .collect();
+        return Err(error.remedy("see the links that exist with: aulosctl ls links"));
+    }
+    outcome.links += gone.len();
+    for id in gone {
+        session.links.remove(&id);
+    }
+    Ok(())
+}

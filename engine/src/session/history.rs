@@ -1,0 +1,64 @@
+//! Undo and redo.
+
+use std::collections::VecDeque;
+
+use aulos_protocol::{Error, ErrorCode, Session};
+
+/// Sessions as they were before and after each step. Copies share their structure, so a step costs what it
+/// changed.
+#[derive(Debug, Default)]
+pub struct History {
+    before: VecDeque<(String, Session)>,
+    after: Vec<(String, Session)>,
+}
+
+impl History {
+    /// How many steps are kept; the oldest goes when there are more.
+    pub const MOST: usize = 10_000;
+
+    /// Notes a step named `title` that led away from `old`. What was undone can no longer be redone.
+    pub fn note(&mut self, title: String, old: Session) {
+        self.after.clear();
+        if self.before.len() == Self::MOST {
+            self.before.pop_front();
+        }
+        self.before.push_back((title, old));
+    }
+
+    /// Goes back from `current`: the step's title and the session before it.
+    ///
+    /// # Errors
+    /// `Unavailable` if there is nothing to undo.
+    pub fn undo(&mut self, current: &Session) -> Result<(String, Session), Error> {
+        let (title, mut old) = self
+            .before
+            .pop_back()
+            .ok_or_else(|| Error::new(ErrorCode::Unavailable, "there is nothing to undo"))?;
+        self.after.push((title.clone(), current.clone()));
+        // Numbers are never used again, not even those of things whose making was undone.
+        old.next_id = old.next_id.max(current.next_id);
+        Ok((title, old))
+    }
+
+    /// Goes forward from `current`: the step's title and the session after it.
+    ///
+    /// # Errors
+    /// `Unavailable` if there is nothing to redo.
+    pub fn redo(&mut self, current: &Session) -> Result<(String, Session), Error> {
+        let (title, mut new) =
+            self.after.pop().ok_or_else(|| Error::new(ErrorCode::Unavailable, "there is nothing to redo"))?;
+        self.before.push_back((title.clone(), current.clone()));
+        new.next_id = new.next_id.max(current.next_id);
+        Ok((title, new))
+    }
+
+    /// The title of the step that undo would take back.
+    pub fn undo_title(&self) -> Option<&str> {
+        self.before.back().map(|(title, _)| title.as_str())
+    }
+
+    /// The title of the step that redo would do again.
+    pub fn redo_title(&self) -> Option<&str> {
+        self.after.last().map(|(title, _)| title.as_str())
+    }
+}

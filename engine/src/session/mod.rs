@@ -1,0 +1,10 @@
+//! The session: how commands change it, what makes it valid, and its history.
+
+mod apply;
+mod history;
+mod names;
+mod validate;
+
+pub use apply::{Outcome, apply};
+pub use history::History;
+pub use validate::validate;

@@ -1,0 +1,89 @@
+//! Finding things by the names that people give.
+
+use aulos_protocol::{
+    Endpoint, Error, ErrorCode, Node, Session, Slug,
+    ports::{self, Direction},
+};
+use std::sync::Arc;
+
+/// The node named `name`.
+///
+/// # Errors
+/// `NotFound` with the close names.
+pub fn node<'a>(session: &'a Session, name: &str) -> Result<&'a Arc<Node>, Error> {
+    session.node(name).ok_or_else(|| {
+        let mut error = Error::not_found("node", name, session.nodes.values().map(|node| node.slug.as_str()));
+        error.expected = Some("the name of a node".into());
+        error
+    })
+}
+
+/// A slug that nobody has: `wanted`, or one made from the kind.
+///
+/// # Errors
+/// `InvalidArgument` if `wanted` is no slug, `Exists` if it is taken.
+pub fn new_slug(session: &Session, wanted: Option<&str>, kind: &str) -> Result<Slug, Error> {
+    let Some(wanted) = wanted else {
+        let mut candidates = (1..).map(|n| if n == 1 { kind.to_owned() } else { format!("{kind}-{n}") });
+        let free = candidates.find(|name| session.node(name).is_none()).and_then(Slug::new);
+        return free.ok_or_else(|| Error::new(ErrorCode::Internal, "no name is free"));
+    };
+    let slug = Slug::new(wanted).ok_or_else(|| {
+        Error::new(ErrorCode::InvalidArgument, format!("{wanted:.80?} cannot be the name of a node"))
+            .expected(Slug::EXPECTED)
+    })?;
+    match session.node(slug.as_str()) {
+        None => Ok(slug),
+        Some(_) => Err(Error::new(ErrorCode::Exists, format!("there is a node \"{slug}\" already"))
+            .remedy("choose another name, or remove that node first")),
+    }
+}
+
+/// What one end of a link means: the node and the names of its ports, in the order of the channels.
+pub struct End<'a> {
+    /// The node.
+    pub node: &'a Arc<Node>,
+    /// All ports of the group, or the one port.
+    pub ports: Vec<String>,
+}
+
+/// The ports of one end of a link.
+///
+/// # Errors
+/// `NotFound` for an unknown node or port, `InvalidArgument` for one of the other direction.
+pub fn end<'a>(session: &'a Session, end: &Endpoint, direction: Direction) -> Result<End<'a>, Error> {
+    let node = node(session, &end.node)?;
+    let groups = ports::groups(node.kind, node.channels);
+    let (default, role) = match direction {
+        Direction::Out => ("out", "source"),
+        Direction::In => ("in", "destination"),
+    };
+    let name = end.port.as_deref().unwrap_or(default);
+    if let Some(group) = groups.iter().find(|g| g.name == name && g.direction == direction) {
+        return Ok(End { node, ports: group.port_names() });
+    }
+    if let Some((group, _)) = ports::find(node, name)
+        && group.direction == direction
+    {
+        return Ok(End { node, ports: vec![name.to_owned()] });
+    }
+    let usable: Vec<String> = groups
+        .iter()
+        .filter(|g| g.direction == direction)
+        .flat_map(|g| std::iter::once(g.name.to_owned()).chain(g.port_names()))
+        .collect();
+    let exists = groups.iter().any(|g| g.name == name || g.port_names().iter().any(|p| p == name));
+    let mut error = if exists || usable.is_empty() {
+        let what =
+            if exists { format!("{}:{name}", node.slug) } else { format!("the {} {}", node.kind, node.slug) };
+        Error::new(ErrorCode::InvalidArgument, format!("{what} cannot be the {role} of a link"))
+    } else {
+        Error::not_found(&format!("port of {}", node.slug), name, usable.iter().map(String::as_str))
+    };
+    error.expected = Some(if usable.is_empty() {
+        format!("a node that has {}s", if direction == Direction::Out { "output" } else { "input" })
+    } else {
+        format!("one of {}", usable.join(", "))
+    });
+    Err(error)
+}

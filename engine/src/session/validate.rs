@@ -1,0 +1,135 @@
+//! What makes a session valid, for sessions that come from a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aulos_protocol::{
+    Error, ErrorCode, FORMAT, Link, Node, NodeKind, Range, Session, params,
+    ports::{self, Direction},
+};
+
+use crate::graph::Graph;
+
+/// Checks everything that [`super::apply`] would have refused to make.
+///
+/// # Errors
+/// The first thing that is wrong, with what was expected.
+pub fn validate(session: &Session) -> Result<(), Error> {
+    let wrong = |message: String| Error::new(ErrorCode::InvalidArgument, message);
+    if session.format != FORMAT {
+        return Err(wrong(format!("the session has the format {}", session.format))
+            .expected(format!("format {FORMAT}"))
+            .remedy("open it with a server of the version that wrote it"));
+    }
+    fade_ms(session.edit_fade_ms)?;
+    let mut slugs = BTreeSet::new();
+    let mut highest = 0;
+    for node in session.nodes.values() {
+        if !slugs.insert(&node.slug) {
+            return Err(wrong(format!("two nodes have the name \"{}\"", node.slug)));
+        }
+        check_node(node)?;
+        highest = highest.max(node.id.0);
+        for clip in &node.clips {
+            highest = highest.max(clip.id.0);
+        }
+    }
+    let mut pairs = BTreeMap::new();
+    for link in session.links.values() {
+        check_link(session, link)?;
+        if pairs.insert((&link.from, &link.to), link.id).is_some() {
+            return Err(wrong(format!(
+                "{} and {} are linked twice",
+                session.port_text(&link.from),
+                session.port_text(&link.to)
+            )));
+        }
+        highest = highest.max(link.id.0);
+    }
+    if session.next_id <= highest || session.next_id > MAX_ID {
+        return Err(wrong(format!("next_id is {}", session.next_id))
+            .expected(format!("a number above {highest}, the highest in use, and at most {MAX_ID}")));
+    }
+    Graph::of(session).find_cycle(session).map_or(Ok(()), Err)
+}
+
+/// Numbers stay below 2^53, which every JSON reader can hold.
+const MAX_ID: u64 = 1 << 53;
+
+/// Checks the length of edit fades.
+pub fn fade_ms(ms: f64) -> Result<(), Error> {
+    if (0.0..=Session::MAX_FADE_MS).contains(&ms) {
+        return Ok(());
+    }
+    let range = Range { min: 0.0, max: Session::MAX_FADE_MS, unit: "ms".into() };
+    Err(Error::out_of_range("edit_fade_ms", ms, range))
+}
+
+/// Checks how many channels a node has.
+pub fn channels(channels: u16) -> Result<(), Error> {
+    if (1..=Node::MAX_CHANNELS).contains(&channels) {
+        return Ok(());
+    }
+    let range = Range { min: 1.0, max: f64::from(Node::MAX_CHANNELS), unit: "channels".into() };
+    Err(Error::out_of_range("a node", f64::from(channels), range))
+}
+
+fn check_node(node: &Node) -> Result<(), Error> {
+    channels(node.channels)?;
+    for (name, value) in &node.params {
+        let param = params::find(node, name)?;
+        if param.accept(*value)? != *value {
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                format!("{}/{name} cannot be {value}", node.slug),
+            )
+            .expected(format!("a value in the form of {}", param.default)));
+        }
+    }
+    if node.kind != NodeKind::Track && !node.clips.is_empty() {
+        return Err(Error::new(
+            ErrorCode::InvalidArgument,
+            format!("the {} {} has clips, which only tracks can have", node.kind, node.slug),
+        ));
+    }
+    let mut ids = BTreeSet::new();
+    for clip in &node.clips {
+        if ids.last().is_some_and(|last| *last >= clip.id) || !ids.insert(clip.id) {
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                format!("the clips of {} are not in the order of their numbers", node.slug),
+            ));
+        }
+        clip_times(clip.at.0, clip.offset.0, clip.length.map(|l| l.0))?;
+    }
+    Ok(())
+}
+
+/// Checks the times of a clip: sums of them must not overflow, now or with any file.
+pub fn clip_times(at: u64, offset: u64, length: Option<u64>) -> Result<(), Error> {
+    for (what, frames) in [("at", at), ("offset", offset), ("length", length.unwrap_or(1))] {
+        let least = if what == "length" { 1.0 } else { 0.0 };
+        if frames > MAX_POSITION || (frames as f64) < least {
+            let range = Range { min: least, max: MAX_POSITION as f64, unit: "frames".into() };
+            return Err(Error::out_of_range(&format!("a clip's {what}"), frames as f64, range));
+        }
+    }
+    Ok(())
+}
+
+/// The last frame of the timeline: 2^40 frames are 265 days at 48 kHz.
+pub const MAX_POSITION: u64 = 1 << 40;
+
+fn check_link(session: &Session, link: &Link) -> Result<(), Error> {
+    for (port, direction, role) in
+        [(&link.from, Direction::Out, "source"), (&link.to, Direction::In, "destination")]
+    {
+        let found = session.nodes.get(&port.node).and_then(|node| ports::find(node, &port.port));
+        if found.is_none_or(|(group, _)| group.direction != direction) {
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                format!("link {} has the {role} {}, which is no such port", link.id, session.port_text(port)),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! Everything that can be told to the server to change something.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Bpm, ClipId, Decibels, Endpoint, Frames, NodeKind, Rate, Value};
+
+/// A command. One variant is one undo step, a [`Command::Batch`] is one step too. Commands set, they do not
+/// nudge, so that saying one again is harmless.
+///
+/// On the wire the variant is the method and its fields are the parameters; see [`crate::wire`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "method", content = "params")]
+pub enum Command {
+    /// Adds a node; answers with its name.
+    #[serde(rename = "node_add")]
+    AddNode(NewNode),
+    /// Removes a node, its links (which fade out first) and its clips.
+    #[serde(rename = "node_remove")]
+    RemoveNode {
+        /// The node's name.
+        node: String,
+    },
+    /// Sets a parameter of a node.
+    #[serde(rename = "set")]
+    SetParam {
+        /// The node's name.
+        node: String,
+        /// The parameter's name.
+        param: String,
+        /// The new value, in the parameter's unit.
+        value: Value,
+    },
+    /// Sets properties of the session; what is not named stays.
+    #[serde(rename = "session_set")]
+    SetSession {
+        /// The session's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// The tempo.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tempo: Option<Bpm>,
+        /// The length of fades in ms, 0 to 1,000.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edit_fade_ms: Option<f64>,
+    },
+    /// Links two ports, or two groups of ports by their channel map. Links that exist already are kept and
+    /// get the gain, if one is given.
+    Link {
+        /// The source.
+        from: Endpoint,
+        /// The destination.
+        to: Endpoint,
+        /// The gain of the links, on top of the channel map's; 0 dB unless said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gain: Option<Decibels>,
+    },
+    /// Removes the link between two ports, or all links between two groups or nodes.
+    Unlink {
+        /// The source.
+        from: Endpoint,
+        /// The destination.
+        to: Endpoint,
+    },
+    /// Puts a stretch of an audio file on a track; answers with the clip's number.
+    #[serde(rename = "clip_add")]
+    AddClip {
+        /// The track's name.
+        track: String,
+        /// The audio file: an absolute path, or one relative to the session's folder.
+        file: String,
+        /// Where on the timeline it begins.
+        #[serde(default)]
+        at: Frames,
+        /// How many frames of the file are left out at its beginning.
+        #[serde(default)]
+        offset: Frames,
+        /// How long it sounds at most; to the end of the file if not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        length: Option<Frames>,
+    },
+    /// Takes a clip off its track.
+    #[serde(rename = "clip_remove")]
+    RemoveClip {
+        /// The track's name.
+        track: String,
+        /// The clip's number.
+        clip: ClipId,
+    },
+    /// Several commands that change the session, as one: all of them apply at one frame, or none.
+    Batch {
+        /// The commands in order. No batches, and nothing that is not undoable.
+        commands: Vec<Command>,
+    },
+    /// Goes back one step.
+    Undo,
+    /// Goes forward one step that was undone.
+    Redo,
+    /// Starts the transport, as soon as the audio files are read ahead.
+    Play,
+    /// Stops the transport and keeps the position.
+    Pause,
+    /// Stops the transport and returns to where it was last started or located.
+    Stop,
+    /// Moves the transport.
+    Locate {
+        /// The new position on the timeline.
+        position: Frames,
+    },
+    /// Sets or clears the loop. The seam is on the exact frame: `end` is not played, `start` follows.
+    Loop {
+        /// The first frame of the loop; no loop if not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start: Option<Frames>,
+        /// The frame after the last of the loop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        end: Option<Frames>,
+    },
+    /// Closes the session and begins an empty one (a master and an output) in a new folder.
+    #[serde(rename = "session_new")]
+    NewSession {
+        /// The session's folder; must not hold a session yet.
+        path: String,
+        /// The rate; the driver's unless said, and the driver's rate must fit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rate: Option<Rate>,
+    },
+    /// Closes the session and opens another.
+    #[serde(rename = "session_open")]
+    OpenSession {
+        /// The session's folder.
+        path: String,
+        /// Opens it even though the session that is open has changes that are not saved; they are lost.
+        #[serde(default)]
+        discard: bool,
+    },
+    /// Saves the session.
+    #[serde(rename = "session_save")]
+    SaveSession {
+        /// Another folder, into which the session moves; must not hold a session yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+    },
+    /// Renders the session to a file, on a second engine; answers with the number of the operation.
+    Render(Render),
+    /// Stops an operation, such as a render.
+    #[serde(rename = "operation_cancel")]
+    CancelOperation {
+        /// The number of the operation.
+        operation: u64,
+    },
+    /// Moves the clock of the `stepped` driver.
+    Step {
+        /// The lengths of the cycles to run, in frames, each 1 to the driver's largest block.
+        blocks: Vec<u32>,
+    },
+    /// Ends the server, as SIGTERM does.
+    Shutdown,
+}
+
+/// A node to be added.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NewNode {
+    /// What it is.
+    pub kind: NodeKind,
+    /// Its name; made from the kind unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How many channels it has, 1 to 64; 2 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u16>,
+    /// Parameters that differ from their defaults.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub params: std::collections::BTreeMap<String, Value>,
+}
+
+/// What to render, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Render {
+    /// The file to write; replaced when the render is complete.
+    pub path: String,
+    /// WAV or FLAC; by the file's ending unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<AudioFormat>,
+    /// Depth of the samples; 32-bit float for WAV and 24 bit for FLAC unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<SampleDepth>,
+    /// The file's rate; the session's unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// First frame of the timeline.
+    #[serde(default)]
+    pub start: Frames,
+    /// The frame after the last; the end of the last clip unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Frames>,
+    /// How many frames are added after the end for what still sounds.
+    #[serde(default)]
+    pub tail: Frames,
+    /// Keeps the latency of the outputs at the beginning instead of trimming it.
+    #[serde(default)]
+    pub raw: bool,
+    /// Frames in a cycle; the result does not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<u32>,
+}
+
+/// The container and coding of an audio file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AudioFormat {
+    /// RIFF WAVE.
+    Wav,
+    /// FLAC.
+    Flac,
+}
+
+/// The form of the samples in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SampleDepth {
+    /// 16-bit integers.
+    #[serde(rename = "16")]
+    Int16,
+    /// 24-bit integers.
+    #[serde(rename = "24")]
+    Int24,
+    /// 32-bit floating point; the samples as the engine has them. WAV only.
+    #[serde(rename = "32f")]
+    Float32,
+}
+
+/// Whether a command can be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// It is one step.
+    Step,
+    /// It is not undoable, for this reason.
+    Never(&'static str),
+}
+
+impl Command {
+    /// What the command does, in a few words: the name of its undo step.
+    pub fn title(&self) -> String {
+        match self {
+            Self::AddNode(new) => match &new.name {
+                Some(name) => format!("add {} {name}", new.kind),
+                None => format!("add {}", new.kind),
+            },
+            Self::RemoveNode { node } => format!("remove {node}"),
+            Self::SetParam { node, param, value } => format!("set {node}/{param} to {value}"),
+            Self::SetSession { .. } => "set the session's properties".into(),
+            Self::Link { from, to, .. } => format!("link {from} -> {to}"),
+            Self::Unlink { from, to } => format!("unlink {from} -> {to}"),
+            Self::AddClip { track, file, .. } => format!("add {file} to {track}"),
+            Self::RemoveClip { track, clip } => format!("remove clip {clip} of {track}"),
+            Self::Batch { commands } => match commands.as_slice() {
+                [only] => only.title(),
+                [first, rest @ ..] => format!("{} and {} more", first.title(), rest.len()),
+                [] => "nothing".into(),
+            },
+            Self::Undo => "undo".into(),
+            Self::Redo => "redo".into(),
+            Self::Play => "play".into(),
+            Self::Pause => "pause".into(),
+            Self::Stop => "stop".into(),
+            Self::Locate { position } => format!("locate {position}"),
+            Self::Loop { start: Some(start), end: Some(end) } => format!("loop {start} to {end}"),
+            Self::Loop { .. } => "loop off".into(),
+            Self::NewSession { path, .. } => format!("new session {path}"),
+            Self::OpenSession { path, .. } => format!("open session {path}"),
+            Self::SaveSession { .. } => "save the session".into(),
+            Self::Render(render) => format!("render {}", render.path),
+            Self::CancelOperation { operation } => format!("cancel operation {operation}"),
+            Self::Step { .. } => "step".into(),
+            Self::Shutdown => "shut down".into(),
+        }
+    }
+
+    /// Whether the command is an undo step, or why it is not.
+    pub fn undo(&self) -> Undo {
+        const MOVES: &str = "it moves through the undo history itself";
+        const TRANSPORT: &str = "undo must not move the transport on stage";
+        const FOLDER: &str = "it exchanges or writes the session that the history belongs to";
+        const OPERATION: &str = "it makes a file and does not change the session";
+        const CLOCK: &str = "time that has passed cannot be taken back";
+        match self {
+            Self::AddNode(_)
+            | Self::RemoveNode { .. }
+            | Self::SetParam { .. }
+            | Self::SetSession { .. }
+            | Self::Link { .. }
+            | Self::Unlink { .. }
+            | Self::AddClip { .. }
+            | Self::RemoveClip { .. }
+            | Self::Batch { .. } => Undo::Step,
+            Self::Undo | Self::Redo => Undo::Never(MOVES),
+            Self::Play | Self::Pause | Self::Stop | Self::Locate { .. } | Self::Loop { .. } => {
+                Undo::Never(TRANSPORT)
+            }
+            Self::NewSession { .. } | Self::OpenSession { .. } | Self::SaveSession { .. } => {
+                Undo::Never(FOLDER)
+            }
+            Self::Render(_) | Self::CancelOperation { .. } => Undo::Never(OPERATION),
+            Self::Step { .. } | Self::Shutdown => Undo::Never(CLOCK),
+        }
+    }
+}

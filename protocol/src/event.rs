@@ -1,0 +1,135 @@
+//! What the server tells by itself.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Bpm, Frames, Link, LinkId, Node, NodeId};
+
+/// One change of the session. Setting is absolute, so that applying a change twice is harmless.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// A node is new or changed.
+    Node(Arc<Node>),
+    /// A node is gone.
+    NodeGone(NodeId),
+    /// A link is new or changed.
+    Link(Arc<Link>),
+    /// A link is gone.
+    LinkGone(LinkId),
+    /// A property of the session changed.
+    Session {
+        /// The name.
+        name: String,
+        /// The tempo.
+        tempo: Bpm,
+        /// The length of fades, in ms.
+        edit_fade_ms: f64,
+        /// The number that the next node, link or clip gets.
+        next_id: u64,
+    },
+}
+
+/// Something happened. Events are reliable and in order: a subscriber that cannot keep up is dropped with a
+/// reason, never skipped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "event", content = "data")]
+pub enum Event {
+    /// The session changed.
+    Changed {
+        /// The revision after it.
+        revision: u64,
+        /// The engine's frame from which it is heard.
+        frame: Frames,
+        /// The changes in order.
+        changes: Vec<Change>,
+    },
+    /// Another session was opened; what was known of the old one is void.
+    Opened(Box<crate::State>),
+    /// The session was saved.
+    Saved {
+        /// The session's folder.
+        path: String,
+    },
+    /// The transport changed by a command.
+    Transport {
+        /// The engine's frame from which it holds.
+        frame: Frames,
+        /// The transport at that frame.
+        transport: TransportState,
+    },
+    /// An operation moved on or ended.
+    Operation(OperationState),
+    /// Something is wrong that a person should know.
+    Warning {
+        /// What, as a sentence.
+        message: String,
+    },
+    /// The connection is closed by the server.
+    Dropped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where the transport is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TransportState {
+    /// Whether time passes.
+    pub rolling: bool,
+    /// Whether a start is waiting for the audio files to be read ahead.
+    #[serde(default)]
+    pub waiting: bool,
+    /// The position on the timeline.
+    pub position: Frames,
+    /// First and one-after-last frame of the loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loop_range: Option<(Frames, Frames)>,
+}
+
+/// How a long piece of work is getting on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OperationState {
+    /// Its number.
+    pub operation: u64,
+    /// What it is, such as `render /tmp/mix.wav`.
+    pub title: String,
+    /// How much is done, 0 to 1.
+    pub progress: f64,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<crate::Error>,
+    /// What it has to say when it has ended well, as sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub report: Vec<String>,
+}
+
+/// The peaks of a node's meter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MeterReading {
+    /// The node's name.
+    pub node: String,
+    /// The highest absolute sample of each channel since the last reading, linear (1 is full scale).
+    pub peaks: Vec<f32>,
+}
+
+/// What moves all the time. Lossy: the newest wins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Telemetry {
+    /// The engine's frame.
+    pub frame: Frames,
+    /// The transport.
+    pub transport: TransportState,
+    /// Load, as in [`crate::DriverStatus`].
+    pub load: f64,
+    /// Late cycles so far.
+    pub late: u64,
+    /// Underruns so far.
+    pub underruns: u64,
+    /// The meters.
+    pub meters: Vec<MeterReading>,
+}

@@ -1,0 +1,42 @@
+//! What can be said to and by an Aulos server.
+//!
+//! Everything that crosses a control surface is a type of this crate: [`Command`] changes something,
+//! [`Query`] reads something, [`Reply`] answers either, [`Event`] tells of a change, [`Telemetry`] tells
+//! the newest of what moves all the time, [`Error`] refuses. All of them are serde types with JSON
+//! Schemas; [`wire`] says how they travel over the control socket.
+//!
+//! The [`Session`] is the desired state as plain data. It says nothing of devices or processes: that is
+//! observed state, which only events and query replies carry.
+
+#[cfg(feature = "client")]
+pub mod client;
+mod command;
+mod error;
+mod event;
+mod ids;
+pub mod mirror;
+pub mod params;
+pub mod ports;
+mod query;
+mod session;
+mod units;
+mod value;
+pub mod wire;
+
+pub use command::{AudioFormat, Command, NewNode, Render, SampleDepth, Undo};
+pub use error::{Error, ErrorCode, Range, close_names};
+pub use event::{Change, Event, MeterReading, OperationState, Telemetry, TransportState};
+pub use ids::{ClipId, Endpoint, LinkId, NodeId, Slug};
+pub use query::{
+    Applied, DriverStatus, Hello, LatencyReport, LatencyRow, LinkLatency, ParamReading, Query, Reply, State,
+    Status, StreamStatus,
+};
+pub use session::{Clip, FORMAT, Link, Node, NodeKind, PortRef, Session};
+pub use units::{Bpm, Decibels, Frames, Rate};
+pub use value::Value;
+
+/// Version of the protocol spoken on the control socket.
+///
+/// It is raised when a message changes its meaning or a field is taken away; new messages and new optional
+/// fields do not raise it. A server answers a client of another version with [`ErrorCode::Version`].
+pub const PROTOCOL: u32 = 1;

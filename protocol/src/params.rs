@@ -1,0 +1,236 @@
+//! The parameters that each kind of node has: one table, from which every surface takes names, units and
+//! ranges.
+
+use crate::{Error, ErrorCode, Node, NodeKind, Range, Value};
+
+/// The unit of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A gain in dB; silence is allowed.
+    Decibels,
+    /// A position between hard left (−1) and hard right (+1).
+    Pan,
+    /// On or off.
+    Switch,
+    /// A frequency.
+    Hertz,
+    /// A whole number of frames.
+    Frames,
+    /// A whole number.
+    Count,
+}
+
+impl Unit {
+    /// The unit's short name, empty where numbers have none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decibels => "dB",
+            Self::Hertz => "Hz",
+            Self::Frames => "frames",
+            Self::Pan | Self::Switch | Self::Count => "",
+        }
+    }
+}
+
+/// What there is to know about a parameter.
+#[derive(Debug)]
+pub struct Param {
+    /// Its name within the node.
+    pub name: &'static str,
+    /// The unit of its numbers.
+    pub unit: Unit,
+    /// The lowest value; a gain may also be silence.
+    pub min: f64,
+    /// The highest value.
+    pub max: f64,
+    /// The value of a new node.
+    pub default: Value,
+    /// Whether a change replaces the running processor (with a crossfade) instead of moving a smoothed value.
+    pub structural: bool,
+    /// What it does, as a sentence.
+    pub text: &'static str,
+}
+
+/// Longest delay of a `delay` node, in frames (10 s at 48 kHz).
+pub const MAX_DELAY_FRAMES: u64 = 480_000;
+
+macro_rules! param {
+    ($name:literal, $unit:ident, $min:expr, $max:expr, $default:expr, $structural:expr, $text:literal) => {
+        Param {
+            name: $name,
+            unit: Unit::$unit,
+            min: $min,
+            max: $max,
+            default: $default,
+            structural: $structural,
+            text: $text,
+        }
+    };
+}
+
+const GAIN: Param =
+    param!("gain", Decibels, -144.0, 12.0, Value::Number(0.0), false, "Level of the strip's output.");
+const PAN: Param = param!(
+    "pan",
+    Pan,
+    -1.0,
+    1.0,
+    Value::Number(0.0),
+    false,
+    "Position: a mono strip is panned with the -3 dB law, a stereo strip balanced."
+);
+const MUTE: Param = param!("mute", Switch, 0.0, 1.0, Value::Switch(false), false, "Silences the strip.");
+const PRE_IGNORES_MUTE: Param = param!(
+    "pre_ignores_mute",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    false,
+    "Lets the pre-fader tap sound while the strip is muted."
+);
+const LEVEL: Param = param!("level", Decibels, -144.0, 12.0, Value::Number(0.0), false, "Level of the send.");
+const TONE_LEVEL: Param =
+    param!("level", Decibels, -144.0, 0.0, Value::Number(-18.0), false, "Peak level of the tone.");
+const FREQUENCY: Param =
+    param!("frequency", Hertz, 1.0, 20_000.0, Value::Number(440.0), false, "Frequency of the sine.");
+const DELAY_FRAMES: Param = param!(
+    "frames",
+    Frames,
+    0.0,
+    MAX_DELAY_FRAMES as f64,
+    Value::Number(0.0),
+    true,
+    "How many frames later the signal comes out."
+);
+const DELAY_REPORT: Param = param!(
+    "report",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    true,
+    "Reports the delay as latency, so that parallel paths are delayed to match; off for an audible delay."
+);
+const FIRST_CHANNEL: Param = param!(
+    "first_channel",
+    Count,
+    1.0,
+    1024.0,
+    Value::Number(1.0),
+    true,
+    "The driver's channel that the first port belongs to, counted from 1."
+);
+
+static STRIP: [Param; 4] = [GAIN, PAN, MUTE, PRE_IGNORES_MUTE];
+static WIDE_STRIP: [Param; 3] = [GAIN, MUTE, PRE_IGNORES_MUTE];
+static SEND: [Param; 2] = [LEVEL, PAN];
+static WIDE_SEND: [Param; 1] = [LEVEL];
+static MASTER: [Param; 2] = [GAIN, MUTE];
+static TONE: [Param; 2] = [FREQUENCY, TONE_LEVEL];
+static DELAY: [Param; 2] = [DELAY_FRAMES, DELAY_REPORT];
+static DEVICE: [Param; 1] = [FIRST_CHANNEL];
+
+/// The parameters of a node of `kind` with `channels` channels. Strips and sends of more than two channels
+/// have no pan.
+pub fn of(kind: NodeKind, channels: u16) -> &'static [Param] {
+    match kind {
+        NodeKind::Track | NodeKind::Bus if channels <= 2 => &STRIP,
+        NodeKind::Track | NodeKind::Bus => &WIDE_STRIP,
+        NodeKind::Send if channels <= 2 => &SEND,
+        NodeKind::Send => &WIDE_SEND,
+        NodeKind::Master => &MASTER,
+        NodeKind::Tone => &TONE,
+        NodeKind::Delay => &DELAY,
+        NodeKind::Input | NodeKind::Output => &DEVICE,
+    }
+}
+
+/// The parameter `name` of `node`.
+///
+/// # Errors
+/// [`ErrorCode::NotFound`] with the close names.
+pub fn find(node: &Node, name: &str) -> Result<&'static Param, Error> {
+    let params = of(node.kind, node.channels);
+    params.iter().find(|p| p.name == name).ok_or_else(|| {
+        let all: Vec<_> = params.iter().map(|p| p.name).collect();
+        Error::not_found(&format!("parameter of {}", node.slug), name, all.iter().copied())
+            .expected(format!("one of {}", all.join(", ")))
+    })
+}
+
+impl Param {
+    /// `value` in this parameter's own form, if it fits: switches also take 0 and 1, and only gains take silence.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] for a wrong form, [`ErrorCode::OutOfRange`] for a number outside the range.
+    pub fn accept(&self, value: Value) -> Result<Value, Error> {
+        let wrong_form = |expected: &str| {
+            Error::new(ErrorCode::InvalidArgument, format!("{} cannot be {value}", self.name))
+                .expected(expected)
+        };
+        match (self.unit, value) {
+            (Unit::Switch, Value::Switch(_)) => Ok(value),
+            (Unit::Switch, Value::Number(number)) if number == 0.0 || number == 1.0 => {
+                Ok(Value::Switch(number == 1.0))
+            }
+            (Unit::Switch, _) => Err(wrong_form("on or off (true or false)")),
+            (Unit::Decibels, Value::Silence) => Ok(value),
+            (_, Value::Number(number)) if number.is_finite() => {
+                if !(self.min..=self.max).contains(&number) {
+                    return Err(Error::out_of_range(self.name, number, self.range()));
+                }
+                if matches!(self.unit, Unit::Frames | Unit::Count) && number.fract() != 0.0 {
+                    return Err(wrong_form("a whole number"));
+                }
+                Ok(value)
+            }
+            (Unit::Decibels, _) => Err(wrong_form("a number of decibels or \"-inf\"")),
+            _ => Err(wrong_form("a number")),
+        }
+    }
+
+    /// The range of the numbers.
+    pub fn range(&self) -> Range {
+        Range { min: self.min, max: self.max, unit: self.unit.name().to_owned() }
+    }
+}
+
+/// The value that `node` has for `param`: the one stored, else the default.
+pub fn get(node: &Node, param: &Param) -> Value {
+    node.params.get(param.name).copied().unwrap_or(param.default)
+}
+
+/// The number that `node` has for the parameter `name`; `None` where the node has no such parameter.
+pub fn number(node: &Node, name: &str) -> Option<f64> {
+    let param = of(node.kind, node.channels).iter().find(|p| p.name == name)?;
+    Some(get(node, param).as_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_accepted_by_its_parameter() {
+        for kind in NodeKind::ALL {
+            for channels in [1, 2, 6] {
+                for param in of(kind, channels) {
+                    assert_eq!(param.accept(param.default).unwrap(), param.default, "{kind} {}", param.name);
+                    assert!(!param.text.is_empty());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_values_say_what_was_expected() {
+        assert_eq!(GAIN.accept(Value::Number(13.0)).unwrap_err().range.unwrap().max, 12.0);
+        assert!(GAIN.accept(Value::Silence).is_ok());
+        assert!(PAN.accept(Value::Silence).is_err());
+        assert!(PAN.accept(Value::Switch(true)).is_err());
+        assert!(DELAY_FRAMES.accept(Value::Number(1.5)).is_err());
+        assert_eq!(MUTE.accept(Value::Number(1.0)).unwrap(), Value::Switch(true));
+        assert!(MUTE.accept(Value::Number(0.5)).is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! Which ports each kind of node has.
+
+use crate::{Decibels, Node, NodeKind};
+
+/// Whether sound leaves or enters the node by a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// The port is a destination of links.
+    In,
+    /// The port is a source of links.
+    Out,
+}
+
+/// A group of ports of one kind and direction, such as `out` with `out_L` and `out_R`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The group's name.
+    pub name: &'static str,
+    /// Source or destination.
+    pub direction: Direction,
+    /// How many ports it has.
+    pub channels: u16,
+}
+
+/// The number of channels that leave a strip or send of `channels`: mono is panned to stereo.
+pub fn panned(channels: u16) -> u16 {
+    if channels == 1 { 2 } else { channels }
+}
+
+/// The groups of ports of a node of `kind` with `channels` channels.
+pub fn groups(kind: NodeKind, channels: u16) -> Vec<Group> {
+    let input = |name| Group { name, direction: Direction::In, channels };
+    let output = |name, channels| Group { name, direction: Direction::Out, channels };
+    match kind {
+        NodeKind::Input | NodeKind::Tone => vec![output("out", channels)],
+        NodeKind::Output => vec![input("in")],
+        NodeKind::Track => vec![
+            input("in"),
+            output("insert_out", channels),
+            input("insert_in"),
+            output("pre", channels),
+            output("out", panned(channels)),
+        ],
+        NodeKind::Bus => vec![input("in"), output("pre", channels), output("out", panned(channels))],
+        NodeKind::Send => vec![input("in"), output("out", panned(channels))],
+        NodeKind::Master | NodeKind::Delay => vec![input("in"), output("out", channels)],
+    }
+}
+
+impl Group {
+    /// The name of the port of channel `channel` (from 0): `out_L` and `out_R` in stereo, else `out_1` and so on.
+    pub fn port_name(&self, channel: u16) -> String {
+        match (self.channels, channel) {
+            (2, 0) => format!("{}_L", self.name),
+            (2, 1) => format!("{}_R", self.name),
+            _ => format!("{}_{}", self.name, channel + 1),
+        }
+    }
+
+    /// All port names in the order of the channels.
+    pub fn port_names(&self) -> Vec<String> {
+        (0..self.channels).map(|channel| self.port_name(channel)).collect()
+    }
+}
+
+/// The group and channel of the port `name` of `node`.
+pub fn find(node: &Node, name: &str) -> Option<(Group, u16)> {
+    groups(node.kind, node.channels)
+        .into_iter()
+        .find_map(|group| (0..group.channels).find(|c| group.port_name(*c) == name).map(|c| (group, c)))
+}
+
+/// How the channels of a source of `from` channels go to a destination of `to` channels: pairs of channels
+/// (from 0) with a gain. Mono goes to both sides of stereo, stereo is summed to mono at −3 dB each, anything
+/// else goes by index.
+pub fn channel_map(from: u16, to: u16) -> Vec<(u16, u16, Decibels)> {
+    const SUMMED_DB: f64 = -3.0;
+    match (from, to) {
+        (1, 2) => vec![(0, 0, Decibels::UNITY), (0, 1, Decibels::UNITY)],
+        (2, 1) => {
+            let gain = Decibels::new(SUMMED_DB).unwrap_or_default();
+            vec![(0, 0, gain), (1, 0, gain)]
+        }
+        _ => (0..from.min(to)).map(|c| (c, c, Decibels::UNITY)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_names_are_unique_within_a_kind() {
+        for kind in NodeKind::ALL {
+            for channels in [1, 2, 3, 64] {
+                let names: Vec<_> = groups(kind, channels).iter().flat_map(Group::port_names).collect();
+                let unique: std::collections::BTreeSet<_> = names.iter().collect();
+                assert_eq!(unique.len(), names.len(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn stereo_to_mono_is_summed_at_minus_three() {
+        let map = channel_map(2, 1);
+        assert_eq!(map.len(), 2);
+        assert!(map.iter().all(|(_, to, gain)| *to == 0 && gain.get() == -3.0));
+        assert_eq!(channel_map(6, 2).len(), 2);
+    }
+}

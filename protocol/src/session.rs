@@ -1,0 +1,280 @@
+//! The desired state as plain data.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use imbl::OrdMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Bpm, ClipId, Decibels, Frames, LinkId, NodeId, Rate, Slug, Value};
+
+/// The version of the session's format on disk.
+pub const FORMAT: u32 = 1;
+
+/// What a newer version wrote and this one does not know; kept as it is.
+type Unknown = BTreeMap<String, serde_json::Value>;
+
+/// The desired state: nodes, links, clips, parameters, tempo.
+///
+/// Copies share their structure: a clone costs a few pointers, an edit copies only what lies on its path.
+/// [`Session::new`] makes an empty one; everything that changes it goes through the engine's `session::apply`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Session {
+    /// The format version; [`FORMAT`] in memory.
+    pub format: u32,
+    /// The session's name.
+    pub name: String,
+    /// The engine's rate.
+    pub rate: Rate,
+    /// The tempo, constant over the timeline.
+    #[serde(default)]
+    pub tempo: Bpm,
+    /// How long links, parameters and transport take to fade, in ms; 0 to 1,000.
+    #[serde(default = "default_edit_fade_ms")]
+    pub edit_fade_ms: f64,
+    /// The number that the next node, link or clip gets; greater than every number in use.
+    pub next_id: u64,
+    /// The nodes by number.
+    #[serde(with = "listed")]
+    #[schemars(with = "Vec<Node>")]
+    pub nodes: OrdMap<NodeId, Arc<Node>>,
+    /// The links by number.
+    #[serde(with = "listed")]
+    #[schemars(with = "Vec<Link>")]
+    pub links: OrdMap<LinkId, Arc<Link>>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
+}
+
+fn default_edit_fade_ms() -> f64 {
+    5.0
+}
+
+impl Session {
+    /// The longest edit fade, in ms.
+    pub const MAX_FADE_MS: f64 = 1000.0;
+
+    /// An empty session.
+    pub fn new(name: impl Into<String>, rate: Rate) -> Self {
+        Self {
+            format: FORMAT,
+            name: name.into(),
+            rate,
+            tempo: Bpm::default(),
+            edit_fade_ms: default_edit_fade_ms(),
+            next_id: 1,
+            nodes: OrdMap::new(),
+            links: OrdMap::new(),
+            unknown: Unknown::new(),
+        }
+    }
+
+    /// The node named `slug`.
+    pub fn node(&self, slug: &str) -> Option<&Arc<Node>> {
+        self.nodes.values().find(|node| node.slug.as_str() == slug)
+    }
+
+    /// The length of an edit fade, in frames.
+    pub fn fade_frames(&self) -> u64 {
+        self.rate.frames_in_ms(self.edit_fade_ms)
+    }
+
+    /// `node:port` as people write it; the number of a node that is gone.
+    pub fn port_text(&self, port: &PortRef) -> String {
+        match self.nodes.get(&port.node) {
+            Some(node) => format!("{}:{}", node.slug, port.port),
+            None => format!("#{}:{}", port.node, port.port),
+        }
+    }
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeKind {
+    /// Channels that come from the driver.
+    Input,
+    /// Channels that go to the driver.
+    Output,
+    /// Clips and an input, an insert point and a strip.
+    Track,
+    /// A strip with summing inputs: groups and returns.
+    Bus,
+    /// A level on the way to a bus; pre or post by where it is patched.
+    Send,
+    /// The strip that the mix leaves by.
+    Master,
+    /// A sine.
+    Tone,
+    /// A delay, which reports its latency or keeps it to itself.
+    Delay,
+}
+
+impl NodeKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Input,
+        Self::Output,
+        Self::Track,
+        Self::Bus,
+        Self::Send,
+        Self::Master,
+        Self::Tone,
+        Self::Delay,
+    ];
+
+    /// The kind's name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Track => "track",
+            Self::Bus => "bus",
+            Self::Send => "send",
+            Self::Master => "master",
+            Self::Tone => "tone",
+            Self::Delay => "delay",
+        }
+    }
+}
+
+impl fmt::Display for NodeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A thing in the patch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Its name.
+    pub slug: Slug,
+    /// What it is.
+    pub kind: NodeKind,
+    /// How many channels it has, 1 to 64; see [`crate::ports`] for the ports that follow.
+    pub channels: u16,
+    /// The parameters that differ from their defaults; see [`crate::params`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
+    /// The clips of a track, in the order of their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clips: Vec<Clip>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
+}
+
+impl Node {
+    /// The most channels that a node can have.
+    pub const MAX_CHANNELS: u16 = 64;
+}
+
+/// One port of a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct PortRef {
+    /// The node.
+    pub node: NodeId,
+    /// The port's name, such as `out_L`.
+    pub port: String,
+}
+
+/// A connection from an output port to an input port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Link {
+    /// Its number.
+    pub id: LinkId,
+    /// Where it comes from.
+    pub from: PortRef,
+    /// Where it goes to.
+    pub to: PortRef,
+    /// Its gain.
+    #[serde(default, skip_serializing_if = "is_unity")]
+    pub gain: Decibels,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
+}
+
+fn is_unity(gain: &Decibels) -> bool {
+    *gain == Decibels::UNITY
+}
+
+/// A stretch of an audio file on a track's timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Clip {
+    /// Its number.
+    pub id: ClipId,
+    /// The audio file: an absolute path, or one relative to the session's folder.
+    pub file: String,
+    /// Where on the timeline it begins.
+    pub at: Frames,
+    /// How many frames of the file are left out at its beginning.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub offset: Frames,
+    /// How long it sounds at most; to the end of the file if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<Frames>,
+}
+
+fn is_zero(frames: &Frames) -> bool {
+    frames.0 == 0
+}
+
+/// Maps keyed by number are written as lists: the number is in the element already.
+mod listed {
+    use std::sync::Arc;
+
+    use imbl::OrdMap;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::{Link, Node};
+    use crate::{LinkId, NodeId};
+
+    pub trait Numbered {
+        type Id: Ord + Copy + std::fmt::Display;
+        fn id(&self) -> Self::Id;
+    }
+
+    impl Numbered for Node {
+        type Id = NodeId;
+        fn id(&self) -> NodeId {
+            self.id
+        }
+    }
+
+    impl Numbered for Link {
+        type Id = LinkId;
+        fn id(&self) -> LinkId {
+            self.id
+        }
+    }
+
+    pub fn serialize<S, T>(map: &OrdMap<T::Id, Arc<T>>, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        T: Numbered + Serialize,
+    {
+        serializer.collect_seq(map.values())
+    }
+
+    pub fn deserialize<'de, D, T>(deserializer: D) -> Result<OrdMap<T::Id, Arc<T>>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Numbered + Deserialize<'de>,
+    {
+        let mut map = OrdMap::new();
+        for item in Vec::<T>::deserialize(deserializer)? {
+            let id = item.id();
+            if map.insert(id, Arc::new(item)).is_some() {
+                return Err(de::Error::custom(format!("the number {id} is used twice")));
+            }
+        }
+        Ok(map)
+    }
+}

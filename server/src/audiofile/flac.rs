@@ -1,0 +1,136 @@
+//! Writing FLAC files.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+
+use flacenc::bitsink::MemSink;
+use flacenc::component::{BitRepr, StreamInfo};
+use flacenc::config;
+use flacenc::encode_fixed_size_frame;
+use flacenc::error::{Verified, Verify};
+use flacenc::source::{Context, Fill, FrameBuf};
+
+use super::quantise::Quantiser;
+
+/// Frames in each block but the last.
+const BLOCK: usize = 4_096;
+/// A FLAC file has at most this many channels.
+pub const MOST_CHANNELS: u16 = 8;
+/// A FLAC file has at most this many Hz: what its 20 bits for the rate allow, and blocks can say.
+pub const MOST_RATE: u32 = 655_350;
+/// A FLAC file can say that it has this many frames.
+pub const MOST_FRAMES: u64 = (1 << 36) - 1;
+
+/// The encoder writes the rate into each block and takes no higher one.
+const MOST_ENCODER_RATE: u32 = 96_000;
+/// A rate that cannot be written into blocks, so that they say "as the head says" instead.
+const UNWRITABLE_RATE: u32 = 65_537;
+
+/// The samples of a FLAC file, on their way to it.
+pub struct Flac {
+    writer: BufWriter<File>,
+    config: Verified<config::Encoder>,
+    info: StreamInfo,
+    rate: u32,
+    quantiser: Quantiser,
+    /// Interleaved samples that do not make a block yet.
+    pending: Vec<i32>,
+    buffer: FrameBuf,
+    context: Context,
+    sink: MemSink<u8>,
+    smallest: usize,
+    largest: usize,
+}
+
+impl Flac {
+    /// Begins a file of `channels` channels, 1 to 8, at `rate` Hz, with integers of 16 or 24 `bits`.
+    pub fn new(file: File, bits: u32, rate: u32, channels: u16) -> io::Result<Self> {
+        let mut config = config::Encoder::default();
+        config.block_size = BLOCK;
+        let config = config.into_verified().map_err(|(_, error)| io::Error::other(error))?;
+        let channels = usize::from(channels);
+        let encoder_rate = if rate <= MOST_ENCODER_RATE { rate } else { UNWRITABLE_RATE };
+        let info =
+            StreamInfo::new(encoder_rate as usize, channels, bits as usize).map_err(io::Error::other)?;
+        let mut flac = Self {
+            writer: BufWriter::with_capacity(1 << 18, file),
+            config,
+            info,
+            rate,
+            quantiser: Quantiser::new(bits),
+            pending: Vec::with_capacity(BLOCK * channels),
+            buffer: FrameBuf::with_size(channels, BLOCK).map_err(io::Error::other)?,
+            context: Context::new(bits as usize, channels),
+            sink: MemSink::new(),
+            smallest: usize::MAX,
+            largest: 0,
+        };
+        // Keeps the place of the head, which is known only at the end.
+        flac.writer.write_all(&flac.head())?;
+        Ok(flac)
+    }
+
+    /// Writes one frame after the other. All channels of `block` have the same length.
+    pub fn write(&mut self, block: &[&[f32]]) -> io::Result<()> {
+        for frame in 0..block.first().map_or(0, |channel| channel.len()) {
+            for channel in block {
+                self.pending.push(self.quantiser.quantise(channel[frame]));
+            }
+            if self.pending.len() == BLOCK * block.len() {
+                self.encode()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is pending, then the head. Answers the counts of samples that did not fit.
+    pub fn finish(mut self) -> io::Result<Quantiser> {
+        if !self.pending.is_empty() {
+            self.encode()?;
+        }
+        self.writer.seek(SeekFrom::Start(0))?;
+        let head = self.head();
+        self.writer.write_all(&head)?;
+        self.writer.flush()?;
+        Ok(self.quantiser)
+    }
+
+    /// Writes what is pending as one block.
+    fn encode(&mut self) -> io::Result<()> {
+        self.buffer.fill_interleaved(&self.pending).map_err(io::Error::other)?;
+        self.context.fill_interleaved(&self.pending).map_err(io::Error::other)?;
+        self.pending.clear();
+        let number = self.context.current_frame_number().unwrap_or(0);
+        let frame = encode_fixed_size_frame(&self.config, &self.buffer, number, &self.info)
+            .map_err(io::Error::other)?;
+        self.sink.clear();
+        frame.write(&mut self.sink).map_err(|error| io::Error::other(error.to_string()))?;
+        let bytes = self.sink.as_slice();
+        self.smallest = self.smallest.min(bytes.len());
+        self.largest = self.largest.max(bytes.len());
+        self.writer.write_all(bytes)
+    }
+
+    /// The marker and the one metadata block that every file has.
+    fn head(&self) -> [u8; 42] {
+        let frames = self.context.total_samples() as u64;
+        let written = self.largest > 0;
+        let packed = u64::from(self.rate) << 44
+            | (self.info.channels() as u64 - 1) << 41
+            | (self.info.bits_per_sample() as u64 - 1) << 36
+            | frames & MOST_FRAMES;
+        let size = |bytes: usize| (if written { bytes as u32 } else { 0 }).to_be_bytes();
+        let [block_high, block_low] = (BLOCK as u16).to_be_bytes();
+        let [_, small @ ..] = size(self.smallest);
+        let [_, large @ ..] = size(self.largest);
+        let mut head = [0; 42];
+        // The only block, so the last; of metadata of kind 0; 34 bytes long.
+        head[..8].copy_from_slice(&[b'f', b'L', b'a', b'C', 0x80, 0, 0, 34]);
+        head[8..12].copy_from_slice(&[block_high, block_low, block_high, block_low]);
+        head[12..15].copy_from_slice(&small);
+        head[15..18].copy_from_slice(&large);
+        head[18..26].copy_from_slice(&packed.to_be_bytes());
+        head[26..].copy_from_slice(&self.context.md5_digest());
+        head
+    }
+}

@@ -1,0 +1,72 @@
+//! Writing WAV files.
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+
+use aulos_protocol::SampleDepth;
+use hound::{SampleFormat, WavSpec, WavWriter};
+
+use super::quantise::Quantiser;
+
+/// What a WAV file can hold, in bytes of samples: its sizes have 32 bits, and the longest head counts too.
+const MOST_BYTES: u64 = u32::MAX as u64 - 128;
+
+/// The samples of a WAV file, on their way to it.
+pub struct Wav {
+    writer: WavWriter<BufWriter<File>>,
+    /// `None` for floating point.
+    quantiser: Option<Quantiser>,
+}
+
+impl Wav {
+    /// Begins a file of `channels` channels, 1 to 65,535, at `rate` Hz.
+    pub fn new(file: File, depth: SampleDepth, rate: u32, channels: u16) -> io::Result<Self> {
+        let bits = bits(depth);
+        let quantiser = (depth != SampleDepth::Float32).then(|| Quantiser::new(u32::from(bits)));
+        let sample_format = if quantiser.is_some() { SampleFormat::Int } else { SampleFormat::Float };
+        let spec = WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format };
+        let writer = WavWriter::new(BufWriter::with_capacity(1 << 18, file), spec).map_err(to_io)?;
+        Ok(Self { writer, quantiser })
+    }
+
+    /// How many frames of `channels` channels fit into a file.
+    pub fn most_frames(depth: SampleDepth, channels: u16) -> u64 {
+        MOST_BYTES / (u64::from(bits(depth) / 8) * u64::from(channels.max(1)))
+    }
+
+    /// Writes one frame after the other. All channels of `block` have the same length.
+    pub fn write(&mut self, block: &[&[f32]]) -> io::Result<()> {
+        for frame in 0..block.first().map_or(0, |channel| channel.len()) {
+            for channel in block {
+                let sample = channel[frame];
+                match &mut self.quantiser {
+                    Some(quantiser) => self.writer.write_sample(quantiser.quantise(sample)),
+                    None => self.writer.write_sample(sample),
+                }
+                .map_err(to_io)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the head. Answers the counts of samples that did not fit, if there can be any.
+    pub fn finish(self) -> io::Result<Option<Quantiser>> {
+        self.writer.finalize().map_err(to_io)?;
+        Ok(self.quantiser)
+    }
+}
+
+fn bits(depth: SampleDepth) -> u16 {
+    match depth {
+        SampleDepth::Int16 => 16,
+        SampleDepth::Int24 => 24,
+        SampleDepth::Float32 => 32,
+    }
+}
+
+fn to_io(error: hound::Error) -> io::Error {
+    match error {
+        hound::Error::IoError(error) => error,
+        error => io::Error::other(error),
+    }
+}

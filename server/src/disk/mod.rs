@@ -1,0 +1,26 @@
+//! Audio files that play while they are read.
+//!
+//! [`Streams`] owns the files and a thread that loads what is [`Wanted`] into memory; a [`Stream`] gives it to
+//! the audio thread. Memory is bounded, and a sample depends on the file and its number only, whatever was
+//! read before.
+
+mod cells;
+mod decode;
+mod disk_thread;
+mod flac;
+mod flac_source;
+mod loader;
+mod refusal;
+mod stream;
+mod streams;
+mod wanted;
+mod wav;
+mod wav_header;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::{FileInfo, probe};
+pub use stream::Stream;
+pub use streams::{READ_AHEAD, Streams};
+pub use wanted::Wanted;

@@ -1,0 +1,10 @@
+//! What the scenarios share.
+//!
+//! [`oracle`] says what a session must sound like, [`random`] makes sessions to ask it about, and [`compare`]
+//! tells two renderings apart bit by bit.
+
+mod compare;
+pub mod oracle;
+pub mod random;
+
+pub use compare::compare;

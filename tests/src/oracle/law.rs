@@ -1,0 +1,198 @@
+//! What each stage makes of what it hears.
+
+use std::{
+    f64::consts::{PI, TAU},
+    sync::Arc,
+};
+
+use aulos_nodes::{ClipSource, Pcm};
+use aulos_protocol::{Clip, Decibels, Node, NodeKind, Rate, params, ports};
+
+use super::{
+    first_channel,
+    wiring::{PLAYER, Stage},
+};
+
+/// A stage's rule, with the numbers that the session gives it.
+#[derive(Debug)]
+pub(crate) enum Law {
+    /// `out` is what the driver records, from this channel on.
+    Capture { first_channel: usize, channels: u16 },
+    /// `in` is what the driver plays; nothing comes out.
+    Playback,
+    /// The clips of a track.
+    Player { channels: u16, clips: Vec<PlacedClip> },
+    /// What comes in goes out.
+    Pass,
+    /// A sine, the same on all channels.
+    Tone { channels: u16, increment: u64, level: f32 },
+    /// What came in `frames` ago goes out.
+    Delay { frames: usize },
+    /// Each output has a factor; one input channel feeds all outputs, more feed one each. `pre` is the factor
+    /// of the tap in front of the fader, where there is one.
+    Strip { pre: Option<f32>, out: Vec<f32> },
+}
+
+/// A clip whose file is there.
+#[derive(Debug)]
+pub(crate) struct PlacedClip {
+    at: u64,
+    offset: u64,
+    length: u64,
+    pcm: Arc<Pcm>,
+    /// Channel of the file, channel of the track, factor.
+    map: Vec<(u16, u16, f32)>,
+}
+
+/// The frame that is being computed.
+#[derive(Clone, Copy)]
+pub(crate) struct Now<'a> {
+    pub frame: usize,
+    /// Where on the timeline it is, while the transport rolls.
+    pub position: Option<u64>,
+    /// What the driver records, by channel.
+    pub capture: &'a [Vec<f32>],
+}
+
+impl Law {
+    /// The rule of `stage` in a session of `rate`.
+    pub(crate) fn of(stage: &Stage, rate: Rate, files: &dyn Fn(&str) -> Option<Arc<Pcm>>) -> Self {
+        let node = stage.node;
+        match (node.kind, stage.name) {
+            (NodeKind::Input, _) => {
+                Self::Capture { first_channel: first_channel(node), channels: node.channels }
+            }
+            (NodeKind::Output, _) => Self::Playback,
+            (NodeKind::Tone, _) => {
+                let increment = (number(node, "frequency") / f64::from(rate.hz()) * 2f64.powi(64)) as u64;
+                Self::Tone { channels: node.channels, increment, level: factor(node, "level") }
+            }
+            (NodeKind::Delay, _) => Self::Delay { frames: number(node, "frames") as usize },
+            (NodeKind::Track, PLAYER) => {
+                let mut clips: Vec<_> = node.clips.iter().collect();
+                clips.sort_by_key(|clip| clip.id);
+                let clips = clips.into_iter().filter_map(|clip| place(clip, node.channels, files));
+                Self::Player { channels: node.channels, clips: clips.collect() }
+            }
+            (NodeKind::Track, "source") => Self::Pass,
+            (NodeKind::Track | NodeKind::Bus, _) => {
+                let silenced = is_on(node, "mute") && !is_on(node, "pre_ignores_mute");
+                let pre = if silenced { 0.0 } else { 1.0 };
+                Self::Strip { pre: Some(pre), out: coefficients(node) }
+            }
+            (NodeKind::Send | NodeKind::Master, _) => Self::Strip { pre: None, out: coefficients(node) },
+        }
+    }
+
+    /// Appends what leaves each output `now`. `heard` is everything that entered, by channel and frame.
+    pub(crate) fn apply(&self, now: Now, heard: &[Vec<f32>], out: &mut Vec<f32>) {
+        let inputs = heard.iter().map(|input| input[now.frame]);
+        match self {
+            Self::Playback => {}
+            Self::Pass => out.extend(inputs),
+            Self::Capture { first_channel, channels } => {
+                out.extend((0..*channels).map(|channel| {
+                    let channel = now.capture.get(first_channel + usize::from(channel));
+                    channel.and_then(|samples| samples.get(now.frame)).copied().unwrap_or(0.0)
+                }));
+            }
+            Self::Player { channels, clips } => {
+                out.extend((0..*channels).map(|channel| player(clips, channel, now.position)));
+            }
+            Self::Tone { channels, increment, level } => {
+                let sample = sine(*increment, now.frame as u64) * level;
+                out.extend((0..*channels).map(|_| sample));
+            }
+            Self::Delay { frames } => {
+                let then = now.frame.checked_sub(*frames);
+                out.extend(heard.iter().map(|input| then.map_or(0.0, |then| input[then])));
+            }
+            Self::Strip { pre, out: factors } => {
+                if let Some(pre) = pre {
+                    out.extend(inputs.map(|x| x * pre));
+                }
+                for (channel, factor) in factors.iter().enumerate() {
+                    let input = if heard.len() == 1 { 0 } else { channel };
+                    out.push(heard[input][now.frame] * factor);
+                }
+            }
+        }
+    }
+}
+
+fn number(node: &Node, name: &str) -> f64 {
+    params::number(node, name).unwrap_or_else(|| panic!("{} has no {name}", node.kind))
+}
+
+fn is_on(node: &Node, name: &str) -> bool {
+    number(node, name) != 0.0
+}
+
+fn factor(node: &Node, name: &str) -> f32 {
+    Decibels::new(number(node, name)).unwrap_or_else(|| panic!("{name} is no gain")).factor()
+}
+
+/// The factors of the outputs of a strip, send or master.
+pub(crate) fn coefficients(node: &Node) -> Vec<f32> {
+    let gain = factor(node, if node.kind == NodeKind::Send { "level" } else { "gain" });
+    let is_muted = node.kind != NodeKind::Send && is_on(node, "mute");
+    let is_panned = node.kind != NodeKind::Master;
+    let factors = match node.channels {
+        1 if is_panned => constant_power(number(node, "pan")).map(|side| gain * side).to_vec(),
+        2 if is_panned => balance(number(node, "pan")).map(|side| gain * side).to_vec(),
+        channels => vec![gain; usize::from(channels)],
+    };
+    if is_muted { vec![0.0; factors.len()] } else { factors }
+}
+
+/// Left and right of a mono strip: −3 dB each in the middle, and nothing at all on the far side.
+fn constant_power(pan: f64) -> [f32; 2] {
+    let angle = (pan + 1.0) * PI / 4.0;
+    if pan <= -1.0 {
+        [1.0, 0.0]
+    } else if pan >= 1.0 {
+        [0.0, 1.0]
+    } else {
+        [angle.cos() as f32, angle.sin() as f32]
+    }
+}
+
+/// Left and right of a stereo strip: the side that it is turned away from gets quieter.
+fn balance(pan: f64) -> [f32; 2] {
+    let left = if pan > 0.0 { (1.0 - pan) as f32 } else { 1.0 };
+    let right = if pan < 0.0 { (1.0 + pan) as f32 } else { 1.0 };
+    [left, right]
+}
+
+/// A sine at `frame`. The phase is a 64-bit fraction of a turn, so it never drifts.
+pub(super) fn sine(increment: u64, frame: u64) -> f32 {
+    let phase = increment.wrapping_mul(frame);
+    ((phase >> 11) as f64 / (1u64 << 53) as f64 * TAU).sin() as f32
+}
+
+fn place(clip: &Clip, channels: u16, files: &dyn Fn(&str) -> Option<Arc<Pcm>>) -> Option<PlacedClip> {
+    let pcm = files(&clip.file)?;
+    let rest = pcm.frames().saturating_sub(clip.offset.0);
+    let length = clip.length.map_or(rest, |length| rest.min(length.0));
+    let map = ports::channel_map(pcm.channels(), channels);
+    let map = map.into_iter().map(|(from, to, gain)| (from, to, gain.factor())).collect();
+    Some(PlacedClip { at: clip.at.0, offset: clip.offset.0, length, pcm, map })
+}
+
+/// What the clips of a track play on one of its channels.
+fn player(clips: &[PlacedClip], channel: u16, position: Option<u64>) -> f32 {
+    let Some(position) = position else { return 0.0 };
+    let mut sum = 0.0;
+    for clip in clips {
+        if position < clip.at || position - clip.at >= clip.length {
+            continue;
+        }
+        let frame = clip.offset + (position - clip.at);
+        for &(from, to, gain) in &clip.map {
+            if to == channel {
+                sum += clip.pcm.channel(from)[frame as usize] * gain;
+            }
+        }
+    }
+    sum
+}

@@ -1,0 +1,147 @@
+//! What a session must sound like: a naive evaluator that the engine is compared with, bit for bit.
+//!
+//! It computes one frame after the other, and in each frame one stage after the other, and remembers
+//! everything that was ever heard or said. There is no plan, no block and no reuse of memory, and nothing is
+//! shared with the engine: a mistake would have to be made twice to go unnoticed. All arithmetic is `f32` in the
+//! order in which it is written here, without fused multiply-add.
+//!
+//! - [`wiring`] says what each stage hears, and how late.
+//! - [`law`] says what each stage makes of it.
+//!
+//! The transport stands still or rolls from the first frame on; nothing is edited, so nothing fades.
+
+pub(crate) mod law;
+pub(crate) mod wiring;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aulos_nodes::Pcm;
+use aulos_protocol::{NodeId, NodeKind, Session, params};
+
+use law::{Law, Now};
+use wiring::{Term, Wiring};
+
+/// How the transport stands at frame 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The position on the timeline.
+    pub position: u64,
+    /// Whether it moves from there.
+    pub rolling: bool,
+    /// The first frame of the loop and the one after its last; without effect unless the first is less.
+    pub loop_range: Option<(u64, u64)>,
+}
+
+/// What a session sounds like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The channels that the driver plays.
+    pub playback: Vec<Vec<f32>>,
+    /// What leaves each output port.
+    pub ports: BTreeMap<(NodeId, String), Vec<f32>>,
+    /// The arrival of each stage, in frames: `player`, `source` and `strip` of a track, and the one stage of
+    /// any other node, which is named like its kind.
+    pub arrivals: BTreeMap<(NodeId, &'static str), u64>,
+}
+
+/// The first `frames` frames of `session` from a reset.
+///
+/// `files` finds the audio files of clips by what the clips call them; a file that it does not find is silent.
+/// `capture` is what the driver records, by channel; what is missing is 0.
+///
+/// # Panics
+/// If the session is not one that commands can make: a link with an end that does not exist, or a cycle.
+pub fn evaluate(
+    session: &Session,
+    files: &dyn Fn(&str) -> Option<Arc<Pcm>>,
+    start: Start,
+    capture: &[Vec<f32>],
+    frames: usize,
+    playback_channels: usize,
+) -> Outcome {
+    let Wiring { stages, order } = wiring::wire(session);
+    let laws: Vec<_> = stages.iter().map(|stage| Law::of(stage, session.rate, files)).collect();
+
+    // By stage, channel and frame.
+    let mut heard: Vec<Vec<Vec<f32>>> = stages.iter().map(|s| vec![Vec::new(); s.inputs.len()]).collect();
+    let mut said: Vec<Vec<Vec<f32>>> = stages.iter().map(|s| vec![Vec::new(); s.outputs.len()]).collect();
+
+    let mut position = start.position;
+    let mut samples = Vec::new();
+    for frame in 0..frames {
+        for &stage in &order {
+            for (channel, terms) in stages[stage].inputs.iter().enumerate() {
+                heard[stage][channel].push(sum(terms, &said, frame));
+            }
+            let now = Now { frame, position: start.rolling.then_some(position), capture };
+            samples.clear();
+            laws[stage].apply(now, &heard[stage], &mut samples);
+            for (output, sample) in said[stage].iter_mut().zip(&samples) {
+                output.push(*sample);
+            }
+        }
+        position = after(position, start.loop_range);
+    }
+
+    let mut outcome = Outcome {
+        playback: vec![vec![0.0; frames]; playback_channels],
+        ports: BTreeMap::new(),
+        arrivals: BTreeMap::new(),
+    };
+    let mut fed = vec![false; playback_channels];
+    for ((stage, heard), said) in stages.iter().zip(heard).zip(said) {
+        outcome.arrivals.insert((stage.node.id, stage.name), stage.arrival);
+        if stage.name != wiring::PLAYER {
+            let names = stage.outputs.iter().map(|port| (stage.node.id, port.clone()));
+            outcome.ports.extend(names.zip(said));
+        }
+        if stage.node.kind == NodeKind::Output {
+            // The stages are in the order of their nodes' numbers, and so are the contributions.
+            for (channel, signal) in heard.into_iter().enumerate() {
+                let channel = first_channel(stage.node) + channel;
+                if channel >= playback_channels {
+                    continue;
+                }
+                for (sum, sample) in outcome.playback[channel].iter_mut().zip(signal) {
+                    *sum = if fed[channel] { *sum + sample } else { sample };
+                }
+                fed[channel] = true;
+            }
+        }
+    }
+    outcome
+}
+
+/// What enters an input port at `frame`: the first term, and the others added to it one after the other.
+fn sum(terms: &[Term], said: &[Vec<Vec<f32>>], frame: usize) -> f32 {
+    let term = |term: &Term| {
+        let sample = match frame.checked_sub(term.delay as usize) {
+            Some(then) => said[term.stage][term.output][then],
+            None => 0.0,
+        };
+        sample * term.gain
+    };
+    let Some((first, others)) = terms.split_first() else { return 0.0 };
+    let mut sum = term(first);
+    for other in others {
+        sum += term(other);
+    }
+    sum
+}
+
+/// The position of the frame after the one at `position`. Who starts at the end of the loop or behind it never
+/// comes by its end and so never wraps.
+fn after(position: u64, loop_range: Option<(u64, u64)>) -> u64 {
+    match loop_range {
+        Some((start, end)) if start < end && position + 1 == end => start,
+        _ => position + 1,
+    }
+}
+
+/// The driver's channel (from 0) that the first port of an input or output belongs to.
+fn first_channel(node: &aulos_protocol::Node) -> usize {
+    params::number(node, "first_channel").map_or(0, |channel| channel as usize - 1)
+}

@@ -1,0 +1,133 @@
+//! What the sessions are like, so that nobody believes in tests that test nothing.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use aulos_protocol::{NodeKind, Session, params};
+
+use crate::oracle::wiring::{self, Wiring};
+
+/// What a session is like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distribution {
+    /// How many nodes it has.
+    pub nodes: usize,
+    /// How many links.
+    pub links: usize,
+    /// How many links come from a send and go to a bus.
+    pub sends: usize,
+    /// How many connections must be delayed because a path beside them is latent.
+    pub latent_paths: usize,
+    /// How many nodes report a latency.
+    pub latent_nodes: usize,
+    /// How many tracks have something patched into their insert.
+    pub inserts: usize,
+    /// How many strips are muted.
+    pub muted: usize,
+    /// How many clips there are.
+    pub clips: usize,
+    /// How many stages the longest path has.
+    pub depth: usize,
+    /// How many terms the longest sum has.
+    pub widest_sum: usize,
+    /// How many connections begin at the port that has the most.
+    pub widest_fan: usize,
+    /// The latest arrival, in frames.
+    pub max_arrival: u64,
+    /// How many nodes there are of each kind.
+    pub kinds: BTreeMap<NodeKind, usize>,
+}
+
+/// What `session` is like.
+///
+/// # Panics
+/// If the session is not one that commands can make, as the oracle does.
+pub fn describe(session: &Session) -> Distribution {
+    let Wiring { stages, order } = wiring::wire(session);
+    let mut depths = vec![0; stages.len()];
+    let mut fans = BTreeMap::new();
+    for &number in &order {
+        let terms = stages[number].inputs.iter().flatten();
+        depths[number] = 1 + terms.map(|term| depths[term.stage]).max().unwrap_or(0);
+    }
+    for term in stages.iter().flat_map(|stage| &stage.inputs).flatten() {
+        *fans.entry((term.stage, term.output)).or_insert(0) += 1;
+    }
+
+    let kind = |id| session.nodes[&id].kind;
+    let mut patched: Vec<_> =
+        session.links.values().filter(|link| link.to.port.starts_with("insert_in")).collect();
+    patched.sort_by_key(|link| link.to.node);
+    patched.dedup_by_key(|link| link.to.node);
+    let sends = session
+        .links
+        .values()
+        .filter(|link| kind(link.from.node) == NodeKind::Send && kind(link.to.node) == NodeKind::Bus);
+    let inputs = || stages.iter().flat_map(|stage| &stage.inputs);
+    let mut kinds = BTreeMap::new();
+    for node in session.nodes.values() {
+        *kinds.entry(node.kind).or_insert(0) += 1;
+    }
+    Distribution {
+        nodes: session.nodes.len(),
+        links: session.links.len(),
+        sends: sends.count(),
+        latent_paths: inputs().flatten().filter(|term| term.delay > 0).count(),
+        latent_nodes: stages.iter().filter(|stage| stage.latency > 0).count(),
+        inserts: patched.len(),
+        muted: session.nodes.values().filter(|node| params::number(node, "mute") == Some(1.0)).count(),
+        clips: session.nodes.values().map(|node| node.clips.len()).sum(),
+        depth: depths.into_iter().max().unwrap_or(0),
+        widest_sum: inputs().map(Vec::len).max().unwrap_or(0),
+        widest_fan: fans.into_values().max().unwrap_or(0),
+        max_arrival: stages.iter().map(|stage| stage.arrival).max().unwrap_or(0),
+        kinds,
+    }
+}
+
+/// A table of what many sessions are like: for each measure how many sessions have any of it, and the least,
+/// the median, the ninth decile, the most and the mean.
+pub fn table(distributions: &[Distribution]) -> String {
+    type Measure = fn(&Distribution) -> u64;
+    let measures: [(&str, Measure); 12] = [
+        ("nodes", |d| d.nodes as u64),
+        ("links", |d| d.links as u64),
+        ("sends to buses", |d| d.sends as u64),
+        ("latent paths", |d| d.latent_paths as u64),
+        ("latent nodes", |d| d.latent_nodes as u64),
+        ("inserts", |d| d.inserts as u64),
+        ("muted strips", |d| d.muted as u64),
+        ("clips", |d| d.clips as u64),
+        ("depth", |d| d.depth as u64),
+        ("widest sum", |d| d.widest_sum as u64),
+        ("widest fan", |d| d.widest_fan as u64),
+        ("latest arrival", |d| d.max_arrival),
+    ];
+    let mut text = format!("{} sessions\n", distributions.len());
+    row(&mut text, "", ["any", "least", "median", "90 %", "most", "mean"].map(str::to_owned));
+    for (name, measure) in measures {
+        measured(&mut text, name, distributions.iter().map(measure).collect());
+    }
+    for kind in NodeKind::ALL {
+        let count = |d: &Distribution| d.kinds.get(&kind).copied().unwrap_or(0) as u64;
+        measured(&mut text, kind.name(), distributions.iter().map(count).collect());
+    }
+    text
+}
+
+fn measured(text: &mut String, name: &str, mut values: Vec<u64>) {
+    values.sort_unstable();
+    let count = values.len().max(1);
+    let any = values.iter().filter(|value| **value > 0).count();
+    let at = |index: usize| values.get(index.min(count - 1)).copied().unwrap_or(0).to_string();
+    let mean = values.iter().sum::<u64>() as f64 / count as f64;
+    let any = format!("{} %", any * 100 / count);
+    row(text, name, [any, at(0), at(count / 2), at(count * 9 / 10), at(count - 1), format!("{mean:.1}")]);
+}
+
+fn row(text: &mut String, name: &str, cells: [String; 6]) {
+    let _ = write!(text, "{name:<16}");
+    for cell in cells {
+        let _ = write!(text, "{cell:>9}");
+    }
+    text.push('\n');
+}
