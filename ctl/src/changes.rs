@@ -54,8 +54,7 @@ pub fn lines(session: &mut Session, changes: &[Change]) -> Vec<String> {
 }
 
 fn new_node(node: &Node, lines: &mut Vec<String>) {
-    let mut line =
-        format!("+ {} {}  {}", node.kind, node.slug, count(node.channels.into(), "channel"));
+    let mut line = format!("+ {} {}  {}", node.kind, node.slug, count(node.channels.into(), "channel"));
     for (name, value) in &node.params {
         line.push_str(&format!("  {name} {}", shown(node.kind, node.channels, name, *value)));
     }

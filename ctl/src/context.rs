@@ -42,6 +42,11 @@ impl Context {
         self.timeout
     }
 
+    /// Whether only to say what would change.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// The connection to the server.
     ///
     /// # Errors

@@ -17,7 +17,11 @@ pub fn brief(node: &Node) -> Vec<String> {
             ("first_channel", _, _) => {
                 let first = value.as_f64();
                 let last = first + f64::from(node.channels) - 1.0;
-                parts.push(if last > first { format!("channels {first}-{last}") } else { format!("channel {first}") });
+                parts.push(if last > first {
+                    format!("channels {first}-{last}")
+                } else {
+                    format!("channel {first}")
+                });
             }
             ("mute", _, Value::Switch(true)) => parts.push("muted".to_owned()),
             ("report", _, Value::Switch(true)) => parts.push("reported".to_owned()),

@@ -89,7 +89,11 @@ impl Failure {
 }
 
 fn told(error: &Error, as_json: bool) -> String {
-    if as_json { format!("{}\n", json!({ "error": error })) } else { format!("aulosctl: {}", describe(error)) }
+    if as_json {
+        format!("{}\n", json!({ "error": error }))
+    } else {
+        format!("aulosctl: {}", describe(error))
+    }
 }
 
 /// The error as lines of text: the sentence, then indented what else is known. Ends with a line feed.
@@ -169,7 +173,8 @@ mod tests {
 
     #[test]
     fn nothing_of_an_error_is_lost() {
-        let mut error = Error::not_found("node", "drms", ["drums", "drums-bus"]).expected("the name of a node");
+        let mut error =
+            Error::not_found("node", "drms", ["drums", "drums-bus"]).expected("the name of a node");
         assert_eq!(
             describe(&error),
             "there is no node \"drms\"\n    expected: the name of a node\n    did you mean \"drums\"?\n    \

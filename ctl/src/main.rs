@@ -51,7 +51,8 @@ fn main() -> ExitCode {
 /// Help and version are answers; everything else is a command line that cannot be understood.
 fn refuse(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|arg| arg == "--json");
-    if error.use_stderr() && wants_json && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if error.use_stderr() && wants_json && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    {
         let text = error.render().to_string();
         return Failure::usage(text.trim_start_matches("error: ").trim_end()).tell(true);
     }

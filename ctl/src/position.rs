@@ -46,11 +46,6 @@ impl Position {
     /// The longest time that is understood, in seconds: three years are longer than any session.
     pub const MAX_SECONDS: f64 = 1e8;
 
-    /// Whether rate and tempo are needed to tell the frame.
-    pub fn needs_clock(self) -> bool {
-        !matches!(self, Self::Frames(_))
-    }
-
     /// The frame, to the nearest.
     pub fn frames(self, clock: Clock) -> Frames {
         let frames = match self {
@@ -70,7 +65,9 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, String> {
         let lower = text.trim().to_lowercase();
         read(&lower).ok_or_else(|| {
-            format!("\"{text}\" is no position; write frames (48000), 1.5s, 250ms, 1:23.5 or bar|beat (3|1.5)")
+            format!(
+                "\"{text}\" is no position; write frames (48000), 1.5s, 250ms, 1:23.5 or bar|beat (3|1.5)"
+            )
         })
     }
 }
@@ -177,12 +174,33 @@ mod tests {
             assert_eq!(frames(text), expected, "{text}");
         }
         for wrong in [
-            "", "-1", "+1", "1.5", "1.5f", "s", "ms", "1:60", "1:", ":1", "1:60:00", "0|1", "1|0", "1|5", "1|0.5",
-            "1|", "|1", "1|1|1", "1e3s", "infs", "99999999999999999999", "1e9s", "999999999s", "four",
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            "1.5f",
+            "s",
+            "ms",
+            "1:60",
+            "1:",
+            ":1",
+            "1:60:00",
+            "0|1",
+            "1|0",
+            "1|5",
+            "1|0.5",
+            "1|",
+            "|1",
+            "1|1|1",
+            "1e3s",
+            "infs",
+            "99999999999999999999",
+            "1e9s",
+            "999999999s",
+            "four",
         ] {
             assert!(wrong.parse::<Position>().is_err(), "{wrong:?}");
         }
-        assert!(!Position::Frames(1).needs_clock());
     }
 
     #[test]

@@ -112,3 +112,12 @@ pub fn status() -> Status {
         warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
     }
 }
+
+/// Compares `text` with the snapshot `name` among the package's tests.
+pub fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}

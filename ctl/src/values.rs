@@ -5,20 +5,32 @@ use aulos_protocol::{
     params::{Param, Unit},
 };
 
-/// How values are written, for the help of every command that takes one.
+/// How values are written, for the help of every command that sets one.
 pub const HELP: &str = "\
 Values:
-  -3dB, -3 dB, -3    absolute, in the parameter's own unit unless one is written
-  +1.5dB             a leading plus adds to the current value
-  1.5dB+, 3dB-, 5%-  a trailing sign adds or takes away
-  50%                of a gain or level: amplitude (50% is -6.02 dB, 0% is silence);
-                     of anything else: the middle of its range
-  -inf, off          silence, for gains and levels
-  on, off, toggle    for switches; true, false, yes, no, 1 and 0 are understood too
-  440Hz, 1.2kHz      frequencies
-  480, 10ms, 0.5s    lengths in frames or time
-  -0.3, L30, R100, C positions
-A relative value is read from the server and added here; what would leave the range stays at its end.";
+  -3dB, -3 dB, -3     absolute, in the parameter's own unit unless one is written
+  +1.5dB              a leading plus adds to the current value
+  1.5dB+, 3dB-, 5%-   a trailing sign adds or takes away
+  50%                 of a gain or level: amplitude (50% is -6.02 dB, 0% is silence);
+                      of anything else: the middle of its range
+  -inf, off           silence, for gains and levels
+  on, off, toggle     for switches; true, false, yes, no, 1 and 0 are understood too
+  440Hz, 1.2kHz       frequencies
+  480, 10ms, 0.5s     lengths in frames or time
+  -0.3, L30, R100, C  positions
+A relative value is added to what the server tells; it stops at the end of the range.";
+
+/// How values are written for what is new, and has no value yet that could be changed.
+pub const HELP_NEW: &str = "\
+Values:
+  -3dB, -3 dB, -3     in the parameter's own unit unless one is written
+  50%                 of a gain or level: amplitude (50% is -6.02 dB, 0% is silence);
+                      of anything else: the middle of its range
+  -inf, off           silence, for gains and levels
+  on, off             for switches; true, false, yes, no, 1 and 0 are understood too
+  440Hz, 1.2kHz       frequencies
+  480, 10ms, 0.5s     lengths in frames or time
+  -0.3, L30, R100, C  positions";
 
 /// A value as it was asked for, before it is known what it is now.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +69,9 @@ enum Sign {
     /// A plus in front.
     Plus,
     /// A plus or minus at the end.
-    Trailing { up: bool },
+    Trailing {
+        up: bool,
+    },
 }
 
 /// Reads a value for a parameter of `unit`. With `relative` a leading plus is an addition, without it is just
@@ -71,13 +85,18 @@ pub fn parse(unit: Unit, text: &str, relative: bool) -> Result<Wish, Error> {
             .expected(expected(unit))
     };
     let lower = text.trim().replace('\u{2212}', "-").to_lowercase();
-    if let Some(wish) = word(unit, &lower) {
-        return Ok(wish);
+    let relative_to_nothing = || {
+        Error::new(ErrorCode::InvalidArgument, format!("\"{text}\" is relative to nothing"))
+            .expected("a value that stands by itself; what is new has nothing to change")
+    };
+    match word(unit, &lower) {
+        Some(Wish::Toggle) if !relative => return Err(relative_to_nothing()),
+        Some(wish) => return Ok(wish),
+        None => {}
     }
     let (sign, rest) = split_sign(&lower).ok_or_else(wrong)?;
     if matches!(sign, Sign::Trailing { .. }) && !relative {
-        return Err(Error::new(ErrorCode::InvalidArgument, format!("\"{text}\" is relative to nothing"))
-            .expected("a value without a sign at its end; what is new has no value to add to"));
+        return Err(relative_to_nothing());
     }
     let amount = amount(unit, rest).ok_or_else(wrong)?;
     let factor = match sign {

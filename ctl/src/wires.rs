@@ -138,13 +138,16 @@ mod tests {
     #[test]
     fn whole_groups_are_one_wire() {
         let session = samples::session();
-        assert_eq!(texts(&session), [
-            "master:out → output:in +0.00 dB ×2",
-            "drums:pre → room:in -6.00 dB ×2",
-            "drums:out → master:in +0.00 dB ×2",
-            "voice:out_L → master:in_R +0.00 dB ×1",
-            "room:out → master:in -inf dB ×2",
-        ]);
+        assert_eq!(
+            texts(&session),
+            [
+                "master:out → output:in +0.00 dB ×2",
+                "drums:pre → room:in -6.00 dB ×2",
+                "drums:out → master:in +0.00 dB ×2",
+                "voice:out_L → master:in_R +0.00 dB ×1",
+                "room:out → master:in -inf dB ×2",
+            ]
+        );
         assert_eq!(singles(&session).len(), 9);
     }
 
@@ -154,9 +157,9 @@ mod tests {
         let (id, mut link) = session.links.iter().next().map(|(id, link)| (*id, (**link).clone())).unwrap();
         link.gain = Decibels::new(-1.0).unwrap();
         session.links.insert(id, link.into());
-        assert_eq!(texts(&session)[..2], [
-            "master:out_L → output:in_L -1.00 dB ×1",
-            "master:out_R → output:in_R +0.00 dB ×1",
-        ]);
+        assert_eq!(
+            texts(&session)[..2],
+            ["master:out_L → output:in_L -1.00 dB ×1", "master:out_R → output:in_R +0.00 dB ×1",]
+        );
     }
 }

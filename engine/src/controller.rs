@@ -119,7 +119,7 @@ impl Controller {
     }
 
     /// What can be seen of the audio thread.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 

@@ -10,7 +10,7 @@ pub mod audio;
 pub mod compile;
 mod controller;
 pub mod graph;
-mod guard;
+pub mod guard;
 pub mod handoff;
 pub mod plan;
 pub mod session;

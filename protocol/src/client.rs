@@ -184,10 +184,14 @@ impl Client {
     }
 }
 
-/// What an error says when the time ran out; [`timed_out`] tells it from a server that is not there.
 const NO_ANSWER: &str = "the server did not answer in time";
 
-/// Whether the error means that the server is there but did not answer in time.
+/// The error of an answer that did not come in time.
+pub fn no_answer() -> Error {
+    Error::new(ErrorCode::Unreachable, NO_ANSWER)
+}
+
+/// Whether the error is [`no_answer`]: the server is there, but slow or stuck.
 pub fn timed_out(error: &Error) -> bool {
     error.code == ErrorCode::Unreachable && error.message == NO_ANSWER
 }
@@ -195,7 +199,7 @@ pub fn timed_out(error: &Error) -> bool {
 fn gone(error: &std::io::Error) -> Error {
     use std::io::ErrorKind;
     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-        return Error::new(ErrorCode::Unreachable, NO_ANSWER);
+        return no_answer();
     }
     Error::new(ErrorCode::Unreachable, format!("the connection to the server broke: {error}"))
 }

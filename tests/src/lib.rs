@@ -6,5 +6,6 @@
 mod compare;
 pub mod oracle;
 pub mod random;
+pub mod stepped;
 
 pub use compare::compare;

@@ -69,7 +69,7 @@ fn start(rng: &mut Rng) -> Start {
         // Often around the position, sometimes before it, where it is never reached; short ones wrap several
         // times in a block.
         let start = (position + rng.range(0, 3000)).saturating_sub(2000);
-        let length = if rng.percent(20) { rng.range(1, 100) } else { rng.range(100, 5000) };
+        let length = if rng.percent(20) { rng.range(480, 700) } else { rng.range(700, 5000) };
         (start, start + length)
     });
     Start { position, rolling: !rng.percent(6), loop_range }

@@ -8,11 +8,26 @@ use aulos_protocol::Rate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use nouns::{
-    ClipAdd, ClipVerb, Name, Names, NodeAdd, NodeVerb, OperationVerb, SendAdd, SendVerb, SessionVerb, SetParam,
-    StripAdd, StripVerb,
+    BusVerb, ClipAdd, ClipVerb, NodeVerb, OperationVerb, SendVerb, SessionVerb, SetParam, StripVerb,
+    TrackVerb,
 };
 
 use crate::{failure::EXIT_CODES, position, position::Position, values};
+
+const EXAMPLES: &str = "\
+Examples:
+  aulosctl track add drums --gain -3dB
+  aulosctl link drums master
+  aulosctl clip add drums loop.wav --at '5|1'
+  aulosctl set drums gain +1.5dB
+  aulosctl set drums/pan L30
+  aulosctl loop '5|1' '9|1' && aulosctl play
+  aulosctl render mix.flac --tail 2s
+  aulosctl status --json | jq .transport.position";
+
+fn after_help() -> String {
+    format!("{EXAMPLES}\n\n{EXIT_CODES}")
+}
 
 /// Controls an Aulos audio server.
 ///
@@ -22,8 +37,7 @@ use crate::{failure::EXIT_CODES, position, position::Position, values};
 #[command(
     name = "aulosctl",
     version,
-    after_long_help = EXIT_CODES,
-    disable_help_subcommand = true,
+    after_long_help = after_help(),
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100
@@ -47,8 +61,15 @@ pub struct Global {
     /// Print answers as one JSON document, and errors as {"error": ...} on stderr.
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long to wait for an answer; 0 waits for ever.
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = timeout)]
+    /// How long to wait for an answer; 0 waits for ever [default: 30].
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value = "30",
+        hide_default_value = true,
+        value_parser = timeout
+    )]
     pub timeout: Timeout,
     /// Print what a command would change, and change nothing.
     #[arg(long, global = true)]
@@ -97,10 +118,10 @@ pub enum Verb {
     Node(NodeVerb),
     /// Add, remove, change and show tracks
     #[command(subcommand)]
-    Track(StripVerb),
+    Track(TrackVerb),
     /// Add, remove, change and show buses
     #[command(subcommand)]
-    Bus(StripVerb),
+    Bus(BusVerb),
     /// Add, remove, change and show sends
     #[command(subcommand)]
     Send(SendVerb),
@@ -229,13 +250,15 @@ pub struct Get {
 
 /// Arguments of `set`.
 #[derive(Debug, Args)]
-#[command(override_usage = "aulosctl set [OPTIONS] NODE/PARAM VALUE\n       aulosctl set [OPTIONS] NODE PARAM VALUE")]
+#[command(
+    override_usage = "aulosctl set [OPTIONS] NODE/PARAM VALUE\n       aulosctl set [OPTIONS] NODE PARAM VALUE"
+)]
 pub struct Set {
     /// The node, or NODE/PARAM.
     #[arg(value_name = "NODE[/PARAM]")]
     pub node: String,
-    /// The parameter, unless it is part of the first word.
-    #[arg(value_name = "PARAM", allow_hyphen_values = true)]
+    /// The parameter, or the value if the first word names the parameter already.
+    #[arg(value_name = "PARAM|VALUE", allow_hyphen_values = true)]
     pub second: String,
     /// The value; see below.
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
@@ -277,8 +300,14 @@ pub struct Meters {
     /// End after so many seconds.
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub time: Option<Duration>,
-    /// How many readings a second.
-    #[arg(long, value_name = "HZ", default_value_t = 30, value_parser = clap::value_parser!(u8).range(1..=60))]
+    /// How many readings a second, 1 to 60 [default: 30].
+    #[arg(
+        long,
+        value_name = "HZ",
+        default_value_t = 30,
+        hide_default_value = true,
+        value_parser = clap::value_parser!(u8).range(1..=60)
+    )]
     pub hz: u8,
 }
 
@@ -325,14 +354,14 @@ pub struct Render {
     /// The file's rate [default: the session's].
     #[arg(long, value_name = "HZ", value_parser = rate)]
     pub rate: Option<Rate>,
-    /// Where on the timeline to begin.
-    #[arg(long, value_name = "POS", default_value = "0")]
+    /// Where on the timeline to begin [default: 0].
+    #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
     pub from: Position,
     /// Where to end [default: the end of the last clip].
     #[arg(long, value_name = "POS")]
     pub to: Option<Position>,
-    /// How much to add after the end for what still sounds.
-    #[arg(long, value_name = "POS", default_value = "0")]
+    /// How much to add after the end for what still sounds [default: 0].
+    #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
     pub tail: Position,
     /// Keep the latency of the outputs at the beginning instead of trimming it.
     #[arg(long)]

@@ -9,44 +9,89 @@ use crate::{position, position::Position, values};
 #[derive(Debug, Subcommand)]
 pub enum NodeVerb {
     /// Add a node
-    #[command(after_long_help = values::HELP)]
+    #[command(after_long_help = values::HELP_NEW)]
     Add(NodeAdd),
     /// Remove nodes with their links and clips, as one step
     Rm(Names),
-    /// Set a parameter
+    /// Set a parameter of a node
     #[command(after_long_help = values::HELP)]
     Set(SetParam),
     /// Show a node with its parameters, links and clips
     Show(Name),
 }
 
-/// What can be done with tracks and buses.
-#[derive(Debug, Subcommand)]
+/// What can be done with strips: the same words for tracks and buses, with the noun in the help.
+macro_rules! strip_verb {
+    ($name:ident, $one:literal, $many:literal, $with:literal) => {
+        #[doc = concat!("What can be done with ", $many, ".")]
+        #[derive(Debug, Subcommand)]
+        pub enum $name {
+            #[doc = "Adds one."]
+            #[command(about = concat!("Add a ", $one), after_long_help = values::HELP_NEW)]
+            Add(StripAdd),
+            #[doc = "Removes some."]
+            #[command(about = concat!("Remove ", $many, " with their ", $with, ", as one step"))]
+            Rm(Names),
+            #[doc = "Sets a parameter."]
+            #[command(about = concat!("Set a parameter of a ", $one), after_long_help = values::HELP)]
+            Set(SetParam),
+            #[doc = "Shows one."]
+            #[command(about = concat!("Show a ", $one, " with its parameters, ", $with))]
+            Show(Name),
+        }
+    };
+}
+
+strip_verb!(TrackVerb, "track", "tracks", "links and clips");
+strip_verb!(BusVerb, "bus", "buses", "links");
+
+/// What can be done with tracks and buses alike.
+#[derive(Debug)]
 pub enum StripVerb {
-    /// Add one
-    #[command(after_long_help = values::HELP)]
+    /// Adds one.
     Add(StripAdd),
-    /// Remove some with their links and clips, as one step
+    /// Removes some.
     Rm(Names),
-    /// Set a parameter
-    #[command(after_long_help = values::HELP)]
+    /// Sets a parameter.
     Set(SetParam),
-    /// Show one with its parameters, links and clips
+    /// Shows one.
     Show(Name),
+}
+
+impl From<TrackVerb> for StripVerb {
+    fn from(verb: TrackVerb) -> Self {
+        match verb {
+            TrackVerb::Add(args) => Self::Add(args),
+            TrackVerb::Rm(args) => Self::Rm(args),
+            TrackVerb::Set(args) => Self::Set(args),
+            TrackVerb::Show(args) => Self::Show(args),
+        }
+    }
+}
+
+impl From<BusVerb> for StripVerb {
+    fn from(verb: BusVerb) -> Self {
+        match verb {
+            BusVerb::Add(args) => Self::Add(args),
+            BusVerb::Rm(args) => Self::Rm(args),
+            BusVerb::Set(args) => Self::Set(args),
+            BusVerb::Show(args) => Self::Show(args),
+        }
+    }
 }
 
 /// What can be done with sends.
 #[derive(Debug, Subcommand)]
 pub enum SendVerb {
-    /// Add one; it is pre or post by where it is linked from (`pre` or `out` of a strip)
-    #[command(after_long_help = values::HELP)]
+    /// Add a send; it is pre or post by where it is linked from (`pre` or `out` of a strip)
+    #[command(after_long_help = values::HELP_NEW)]
     Add(SendAdd),
-    /// Remove some with their links, as one step
+    /// Remove sends with their links, as one step
     Rm(Names),
-    /// Set a parameter
+    /// Set a parameter of a send
     #[command(after_long_help = values::HELP)]
     Set(SetParam),
-    /// Show one with its parameters and links
+    /// Show a send with its parameters and links
     Show(Name),
 }
 
@@ -217,11 +262,11 @@ pub struct ClipAdd {
     pub track: String,
     /// The audio file.
     pub file: std::path::PathBuf,
-    /// Where on the timeline it begins.
-    #[arg(long, value_name = "POS", default_value = "0")]
+    /// Where on the timeline it begins [default: 0].
+    #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
     pub at: Position,
-    /// How much is left out at the file's beginning.
-    #[arg(long, value_name = "POS", default_value = "0")]
+    /// How much is left out at the file's beginning [default: 0].
+    #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
     pub offset: Position,
     /// How long it sounds at most [default: to the end of the file].
     #[arg(long, value_name = "POS")]

@@ -44,7 +44,8 @@ pub fn run(cx: &mut Context, file: &Path) -> Result<(), Failure> {
 }
 
 fn commands(text: &str) -> Result<Vec<Command>, Error> {
-    const EXPECTED: &str = "[{\"method\":\"node_add\",\"params\":{\"kind\":\"track\",\"name\":\"drums\"}}, …]";
+    const EXPECTED: &str =
+        "[{\"method\":\"node_add\",\"params\":{\"kind\":\"track\",\"name\":\"drums\"}}, …]";
     let list: Vec<Json> = serde_json::from_str(text).map_err(|error| {
         let message = format!("the batch is not a JSON list: {error}");
         Error::new(ErrorCode::InvalidArgument, message).expected(EXPECTED)

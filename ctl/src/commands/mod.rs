@@ -16,6 +16,8 @@ mod status;
 mod transport;
 mod watch;
 
+pub use list::clock;
+
 use aulos_protocol::{Command, NodeKind};
 
 use crate::{
@@ -36,8 +38,8 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Link(args) => links::link(cx, &args),
         Verb::Unlink(args) => links::unlink(cx, &args),
         Verb::Node(verb) => nodes::node(cx, verb),
-        Verb::Track(verb) => nodes::strip(cx, NodeKind::Track, verb),
-        Verb::Bus(verb) => nodes::strip(cx, NodeKind::Bus, verb),
+        Verb::Track(verb) => nodes::strip(cx, NodeKind::Track, verb.into()),
+        Verb::Bus(verb) => nodes::strip(cx, NodeKind::Bus, verb.into()),
         Verb::Send(verb) => nodes::send(cx, verb),
         Verb::Clip(ClipVerb::Add(args)) => clips::add(cx, args),
         Verb::Clip(ClipVerb::Rm { track, id }) => clips::remove(cx, track, id),

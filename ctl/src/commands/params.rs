@@ -1,7 +1,7 @@
 //! `get` and `set`: parameters, with units and relative to what is.
 
 use aulos_protocol::{
-    Command, Node, NodeKind, ParamReading, Query, Rate, Reply, Value,
+    Command, Error, NodeKind, ParamReading, Query, Rate, Reply, Value,
     client::unexpected,
     params::{self, Unit},
 };
@@ -9,9 +9,10 @@ use aulos_protocol::{
 use crate::{
     args::{Get, Set},
     context::Context,
+    describe::a,
     failure::Failure,
     paint::Style,
-    text::{Side, Table},
+    text::{Side, Table, count},
     values::{self, Wish, show},
 };
 
@@ -136,8 +137,20 @@ fn rate_for(cx: &mut Context, wish: Wish) -> Result<Rate, Failure> {
 ///
 /// # Errors
 /// No such parameter, or a value that cannot be read.
-pub fn for_new(cx: &mut Context, node: &Node, param: &str, text: &str) -> Result<Value, Failure> {
-    let param = params::find(node, param).map_err(Failure::Usage)?;
+pub fn for_new(
+    cx: &mut Context,
+    kind: NodeKind,
+    channels: u16,
+    name: &str,
+    text: &str,
+) -> Result<Value, Failure> {
+    let all = params::of(kind, channels);
+    let Some(param) = all.iter().find(|param| param.name == name) else {
+        let names: Vec<_> = all.iter().map(|param| param.name).collect();
+        let what = format!("parameter of {} with {}", a(kind), count(channels.into(), "channel"));
+        let error = Error::not_found(&what, name, names.iter().copied());
+        return Err(error.expected(format!("one of {}", names.join(", "))).into());
+    };
     let wish = values::parse(param.unit, text, false).map_err(Failure::Usage)?;
     Ok(wish.resolve(param, param.default, rate_for(cx, wish)?).value)
 }

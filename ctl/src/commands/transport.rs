@@ -125,8 +125,11 @@ fn blocks(texts: &[String]) -> Result<Vec<u32>, Error> {
     for text in texts {
         let (block, times) = text.split_once('x').unwrap_or((text, "1"));
         let (Ok(block), Ok(times)) = (block.parse::<u32>(), times.parse::<usize>()) else {
-            return Err(Error::new(ErrorCode::InvalidArgument, format!("\"{text}\" is no length of a cycle"))
-                .expected("frames such as 64, or 64x100 for a hundred cycles"));
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                format!("\"{text}\" is no length of a cycle"),
+            )
+            .expected("frames such as 64, or 64x100 for a hundred cycles"));
         };
         if times > MOST - blocks.len() {
             return Err(Error::new(ErrorCode::InvalidArgument, format!("more than {MOST} cycles in one go"))
@@ -145,7 +148,9 @@ mod tests {
     fn cycles_can_be_counted() {
         let blocks = |text: &str| blocks(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(blocks("64 1 32x3").unwrap(), [64, 1, 32, 32, 32]);
-        for wrong in ["", "x", "64x", "-1", "1x1000001", "1x600000 1x600000", "1.5", "64x18446744073709551616"] {
+        for wrong in
+            ["", "x", "64x", "-1", "1x1000001", "1x600000 1x600000", "1.5", "64x18446744073709551616"]
+        {
             assert!(blocks(wrong).is_err(), "{wrong:?}");
         }
     }

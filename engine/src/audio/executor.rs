@@ -116,9 +116,9 @@ impl Running {
     }
 }
 
-/// One cycle's channels of the driver: a stretch of them.
-struct Channels<'a, 'b> {
-    capture: &'a [&'b [f32]],
+/// One block's stretch of the driver's capture channels.
+struct Captured<'a, C> {
+    channels: &'a [C],
     offset: usize,
 }
 
@@ -156,22 +156,23 @@ impl Engine {
         self.max_block
     }
 
-    /// [audio thread] Renders one cycle. All slices have the same length; channels that nothing is linked to
-    /// are silent, capture channels that are not there are taken as silent.
-    pub fn process(&mut self, capture: &[&[f32]], playback: &mut [&mut [f32]], deadline: &dyn Deadline) {
-        let frames = playback.first().map_or_else(|| capture.first().map_or(0, |c| c.len()), |p| p.len());
+    /// [audio thread] Renders one cycle of `frames` frames. Every channel has at least as many; playback
+    /// channels that nothing is linked to become silent, capture channels that are not there are taken as
+    /// silent. A cycle of 0 frames only carries out what was sent.
+    pub fn process<C: AsRef<[f32]>, P: AsMut<[f32]>>(
+        &mut self,
+        capture: &[C],
+        playback: &mut [P],
+        frames: usize,
+        deadline: &dyn Deadline,
+    ) {
         guard::realtime(|| denormals::flushed(|| self.cycle(capture, playback, frames, deadline)));
     }
 
-    /// [audio thread] As [`Engine::process`], for drivers without channels.
-    pub fn process_frames(&mut self, frames: usize, deadline: &dyn Deadline) {
-        guard::realtime(|| denormals::flushed(|| self.cycle(&[], &mut [], frames, deadline)));
-    }
-
-    fn cycle(
+    fn cycle<C: AsRef<[f32]>, P: AsMut<[f32]>>(
         &mut self,
-        capture: &[&[f32]],
-        playback: &mut [&mut [f32]],
+        capture: &[C],
+        playback: &mut [P],
         frames: usize,
         deadline: &dyn Deadline,
     ) {
@@ -179,7 +180,7 @@ impl Engine {
         let mut offset = 0;
         while offset < frames {
             let block = (frames - offset).min(self.max_block);
-            self.block(&Channels { capture, offset }, block, deadline);
+            self.block(&Captured { channels: capture, offset }, block, deadline);
             self.deliver(playback, offset, block);
             self.frame += block as u64;
             offset += block;
@@ -188,7 +189,9 @@ impl Engine {
         self.counters.position.store(position, Relaxed);
         self.counters.rolling.store(rolling, Relaxed);
         self.counters.frame.store(self.frame, Relaxed);
-        self.counters.cycles.fetch_add(1, Relaxed);
+        if frames > 0 {
+            self.counters.cycles.fetch_add(1, Relaxed);
+        }
     }
 
     /// Carries out what the control thread has sent, at the frame at which the cycle begins, and sends it home.
@@ -211,7 +214,7 @@ impl Engine {
         }
     }
 
-    fn block(&mut self, channels: &Channels<'_, '_>, frames: usize, deadline: &dyn Deadline) {
+    fn block<C: AsRef<[f32]>>(&mut self, captured: &Captured<'_, C>, frames: usize, deadline: &dyn Deadline) {
         self.transport.advance(self.frame, frames);
         let mut room = [View { segments: &[], fade: Fade::still(0.0) }; MAX_COURSES];
         let cycle = Cycle { frame: self.frame, frames, views: self.transport.views(&mut room) };
@@ -229,7 +232,7 @@ impl Engine {
             abandoned: &self.counters.abandoned,
         };
         for task in 0..run.plan.tasks.len() {
-            run.start(task, channels);
+            run.start(task, captured);
         }
         for task in 0..run.plan.tasks.len() {
             run.finish(task);
@@ -237,9 +240,9 @@ impl Engine {
     }
 
     /// Sums the sinks into the driver's channels.
-    fn deliver(&self, playback: &mut [&mut [f32]], offset: usize, frames: usize) {
+    fn deliver<P: AsMut<[f32]>>(&self, playback: &mut [P], offset: usize, frames: usize) {
         for (channel, out) in playback.iter_mut().enumerate() {
-            let out = &mut out[offset..offset + frames];
+            let out = &mut out.as_mut()[offset..offset + frames];
             let mut first = true;
             for sink in self.running.plan.sinks.iter().filter(|sink| sink.channel == channel) {
                 let samples = &self.running.pool[sink.buffer][..frames];
@@ -279,7 +282,7 @@ enum Call {
 
 impl Run<'_> {
     /// Starts a task, after everything that it needs is done.
-    fn start(&mut self, index: usize, channels: &Channels<'_, '_>) {
+    fn start<C: AsRef<[f32]>>(&mut self, index: usize, captured: &Captured<'_, C>) {
         let plan = self.plan;
         let task = &plan.tasks[index];
         for input in &task.inputs {
@@ -295,9 +298,10 @@ impl Run<'_> {
             Work::Capture { first } => {
                 for (channel, output) in task.outputs.iter().enumerate() {
                     let out = &mut self.pool[output.buffer][..self.cycle.frames];
-                    match channels.capture.get(first + channel) {
+                    match captured.channels.get(first + channel) {
                         Some(x) => {
-                            out.copy_from_slice(&x[channels.offset..channels.offset + self.cycle.frames]);
+                            let from = captured.offset;
+                            out.copy_from_slice(&x.as_ref()[from..from + self.cycle.frames]);
                         }
                         None => out.fill(0.0),
                     }

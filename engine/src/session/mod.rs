@@ -7,4 +7,4 @@ mod validate;
 
 pub use apply::{Outcome, apply};
 pub use history::History;
-pub use validate::validate;
+pub use validate::{MAX_POSITION, validate};

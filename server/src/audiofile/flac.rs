@@ -16,8 +16,6 @@ use super::quantise::Quantiser;
 const BLOCK: usize = 4_096;
 /// A FLAC file has at most this many channels.
 pub const MOST_CHANNELS: u16 = 8;
-/// A FLAC file has at most this many Hz: what its 20 bits for the rate allow, and blocks can say.
-pub const MOST_RATE: u32 = 655_350;
 /// A FLAC file can say that it has this many frames.
 pub const MOST_FRAMES: u64 = (1 << 36) - 1;
 
@@ -30,6 +28,8 @@ const UNWRITABLE_RATE: u32 = 65_537;
 pub struct Flac {
     writer: BufWriter<File>,
     config: Verified<config::Encoder>,
+    /// For blocks that `config` makes larger than they were; never does.
+    safe_config: Verified<config::Encoder>,
     info: StreamInfo,
     rate: u32,
     quantiser: Quantiser,
@@ -45,21 +45,23 @@ pub struct Flac {
 impl Flac {
     /// Begins a file of `channels` channels, 1 to 8, at `rate` Hz, with integers of 16 or 24 `bits`.
     pub fn new(file: File, bits: u32, rate: u32, channels: u16) -> io::Result<Self> {
-        let mut config = config::Encoder::default();
-        config.block_size = BLOCK;
-        let config = config.into_verified().map_err(|(_, error)| io::Error::other(error))?;
+        let mut plain = config::Encoder::default();
+        plain.block_size = BLOCK;
+        let mut safe = plain.clone();
+        safe.subframe_coding.use_fixed = false;
+        let verified = |config: config::Encoder| config.into_verified().map_err(|(_, error)| defect(error));
         let channels = usize::from(channels);
         let encoder_rate = if rate <= MOST_ENCODER_RATE { rate } else { UNWRITABLE_RATE };
-        let info =
-            StreamInfo::new(encoder_rate as usize, channels, bits as usize).map_err(io::Error::other)?;
+        let info = StreamInfo::new(encoder_rate as usize, channels, bits as usize).map_err(defect)?;
         let mut flac = Self {
             writer: BufWriter::with_capacity(1 << 18, file),
-            config,
+            config: verified(plain)?,
+            safe_config: verified(safe)?,
             info,
             rate,
             quantiser: Quantiser::new(bits),
             pending: Vec::with_capacity(BLOCK * channels),
-            buffer: FrameBuf::with_size(channels, BLOCK).map_err(io::Error::other)?,
+            buffer: FrameBuf::with_size(channels, BLOCK).map_err(defect)?,
             context: Context::new(bits as usize, channels),
             sink: MemSink::new(),
             smallest: usize::MAX,
@@ -97,14 +99,21 @@ impl Flac {
 
     /// Writes what is pending as one block.
     fn encode(&mut self) -> io::Result<()> {
-        self.buffer.fill_interleaved(&self.pending).map_err(io::Error::other)?;
-        self.context.fill_interleaved(&self.pending).map_err(io::Error::other)?;
+        self.buffer.fill_interleaved(&self.pending).map_err(defect)?;
+        self.context.fill_interleaved(&self.pending).map_err(defect)?;
+        let plain_bits = self.pending.len() * self.info.bits_per_sample();
         self.pending.clear();
         let number = self.context.current_frame_number().unwrap_or(0);
-        let frame = encode_fixed_size_frame(&self.config, &self.buffer, number, &self.info)
-            .map_err(io::Error::other)?;
+        let encode =
+            |config| encode_fixed_size_frame(config, &self.buffer, number, &self.info).map_err(defect);
+        let mut frame = encode(&self.config)?;
+        // The encoder guesses how well fixed prediction does, and can be wrong by a factor of a thousand where
+        // noise meets silence.
+        if frame.count_bits() > plain_bits {
+            frame = encode(&self.safe_config)?;
+        }
         self.sink.clear();
-        frame.write(&mut self.sink).map_err(|error| io::Error::other(error.to_string()))?;
+        frame.write(&mut self.sink).map_err(defect)?;
         let bytes = self.sink.as_slice();
         self.smallest = self.smallest.min(bytes.len());
         self.largest = self.largest.max(bytes.len());
@@ -133,4 +142,9 @@ impl Flac {
         head[26..].copy_from_slice(&self.context.md5_digest());
         head
     }
+}
+
+/// An error of the encoder, whose own types cannot leave this thread.
+fn defect(error: impl std::fmt::Display) -> io::Error {
+    io::Error::other(error.to_string())
 }

@@ -65,10 +65,8 @@ impl Drop for Partial {
 pub fn refused(target: &Path, error: &io::Error) -> Error {
     let path = target.display();
     match error.kind() {
-        io::ErrorKind::WouldBlock => {
-            Error::new(ErrorCode::Busy, format!("{path} is being written already"))
-                .remedy("wait until that is done, or take another name")
-        }
+        io::ErrorKind::WouldBlock => Error::new(ErrorCode::Busy, format!("{path} is being written already"))
+            .remedy("wait until that is done, or take another name"),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             Error::io(&format!("write {path}"), error).remedy("choose a folder that the server may write to")
         }
@@ -86,7 +84,9 @@ fn folder(path: &Path) -> &Path {
 fn check(target: &Path) -> Result<(), Error> {
     let path = target.display();
     let invalid = |message| {
-        Error::new(ErrorCode::InvalidArgument, message).expected("the path of a file to write").remedy("add a name")
+        Error::new(ErrorCode::InvalidArgument, message)
+            .expected("the path of a file to write")
+            .remedy("add a name")
     };
     if target.is_dir() {
         return Err(invalid(format!("{path} is a folder")));

@@ -86,8 +86,9 @@ impl Writer {
         }
         match (format, depth) {
             (AudioFormat::Flac, SampleDepth::Float32) => {
-                Err(invalid("a FLAC file cannot hold floating-point samples".into()).expected("16 or 24 bits"))
-                    .map_err(|error: Error| error.remedy("choose 24 bits, or write WAV"))
+                Err(invalid("a FLAC file cannot hold floating-point samples".into())
+                    .expected("16 or 24 bits"))
+                .map_err(|error: Error| error.remedy("choose 24 bits, or write WAV"))
             }
             (AudioFormat::Flac, _) => Ok(flac::MOST_FRAMES),
             (AudioFormat::Wav, _) => Ok(Wav::most_frames(depth, channels)),
@@ -123,7 +124,10 @@ impl Writer {
     pub fn finish(self) -> Result<Report, Error> {
         let target = self.target;
         if self.failed {
-            return Err(Error::new(ErrorCode::Io, format!("{} could not be written before", target.display())));
+            return Err(Error::new(
+                ErrorCode::Io,
+                format!("{} could not be written before", target.display()),
+            ));
         }
         let quantiser = match self.encoder {
             Encoder::Wav(wav) => wav.finish(),
@@ -138,7 +142,10 @@ impl Writer {
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("target", &self.target).field("frames", &self.frames).finish_non_exhaustive()
+        f.debug_struct("Writer")
+            .field("target", &self.target)
+            .field("frames", &self.frames)
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,5 +177,27 @@ fn name(format: AudioFormat) -> &'static str {
     match format {
         AudioFormat::Wav => "WAV",
         AudioFormat::Flac => "FLAC",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_becomes_too_large_is_refused_before_it_is() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("large.wav");
+        for (format, depth) in [(AudioFormat::Wav, SampleDepth::Float32), (AudioFormat::Flac, SampleDepth::Int16)]
+        {
+            let mut writer = Writer::create(&path, format, depth, Rate::default(), 2).unwrap();
+            writer.frames = writer.most_frames - 10;
+            writer.write(&[&[0.0; 10], &[0.0; 10]]).unwrap();
+            let error = writer.write(&[&[0.0; 1], &[0.0; 1]]).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument);
+            assert!(error.message.contains("larger") && error.remedy.is_some());
+            assert!(writer.finish().is_err());
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
     }
 }

@@ -114,11 +114,10 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
 /// The error that `fault` of the file at `path` is told as.
 pub fn report(fault: &Fault, path: &Path) -> Error {
     match fault {
-        Fault::Damaged(what) => Error::new(
-            ErrorCode::Io,
-            format!("{} is damaged: {what}; it is silent there", path.display()),
-        )
-        .remedy("replace the file with a good copy"),
+        Fault::Damaged(what) => {
+            Error::new(ErrorCode::Io, format!("{} is damaged: {what}; it is silent there", path.display()))
+                .remedy("replace the file with a good copy")
+        }
         Fault::Io(error) => {
             Error::io(&format!("read on in the audio file {}; the rest is silent", path.display()), error)
                 .remedy("check the disk, then close and open the session")

@@ -24,3 +24,7 @@ pub use decode::{FileInfo, probe};
 pub use stream::Stream;
 pub use streams::{READ_AHEAD, Streams};
 pub use wanted::Wanted;
+
+/// All samples of the file at `path`, by channel.
+#[cfg(test)]
+pub use tests::decode_all as read_all;

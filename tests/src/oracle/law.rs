@@ -158,7 +158,7 @@ fn constant_power(pan: f64) -> [f32; 2] {
 }
 
 /// Left and right of a stereo strip: the side that it is turned away from gets quieter.
-fn balance(pan: f64) -> [f32; 2] {
+pub(super) fn balance(pan: f64) -> [f32; 2] {
     let left = if pan > 0.0 { (1.0 - pan) as f32 } else { 1.0 };
     let right = if pan < 0.0 { (1.0 + pan) as f32 } else { 1.0 };
     [left, right]

@@ -5,8 +5,8 @@
 //! shared with the engine: a mistake would have to be made twice to go unnoticed. All arithmetic is `f32` in the
 //! order in which it is written here, without fused multiply-add.
 //!
-//! - [`wiring`] says what each stage hears, and how late.
-//! - [`law`] says what each stage makes of it.
+//! - `wiring` says what each stage hears, and how late.
+//! - `law` says what each stage makes of it.
 //!
 //! The transport stands still or rolls from the first frame on; nothing is edited, so nothing fades.
 
@@ -124,12 +124,10 @@ fn sum(terms: &[Term], said: &[Vec<Vec<f32>>], frame: usize) -> f32 {
         };
         sample * term.gain
     };
-    let Some((first, others)) = terms.split_first() else { return 0.0 };
-    let mut sum = term(first);
-    for other in others {
-        sum += term(other);
-    }
-    sum
+    // A link at gain 0 passes nothing: it is left out, so that not even a NaN or the sign of a zero comes through.
+    let mut sounding = terms.iter().filter(|term| term.gain != 0.0).map(term);
+    let Some(first) = sounding.next() else { return 0.0 };
+    sounding.fold(first, |sum, other| sum + other)
 }
 
 /// The position of the frame after the one at `position`. Who starts at the end of the loop or behind it never

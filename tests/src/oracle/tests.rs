@@ -140,6 +140,12 @@ fn outputs_are_aligned_and_summed_in_the_order_of_nodes() {
     patch.link("in:out_1", "dry:in_1", 0.0);
     patch.link("late:out_1", "wet:in_L", 0.0);
     patch.link("in:out_1", "far:in_R", 0.0);
+    // Nobody waits for what reaches no output.
+    patch.add("lost", NodeKind::Delay, 1, &[("frames", 9.0), ("report", 1.0)]);
+    patch.add("blind", NodeKind::Bus, 1, &[]);
+    patch.link("late:out_1", "lost:in_1", 0.0);
+    patch.link("lost:out_1", "blind:in_1", 0.0);
+    assert_eq!(patch.arrival("blind", "bus"), 12);
     // What `far` plays on the third channel is dropped, as the driver has two.
     assert_eq!(patch.evaluate(5).playback, [[0.0, 0.0, 0.0, 2.0, 0.0], [0.0; 5]]);
     for name in ["dry", "wet", "far"] {
@@ -160,20 +166,15 @@ fn sums_go_by_node_then_port_then_link() {
     patch.link("first:out_1", "sum:in_1", 0.0);
     assert_eq!(patch.evaluate(1).port(&patch, "sum:out_1"), [1.0]);
 
-    // Port names are compared as text: 10 comes before 2.
-    let mut channels = vec![vec![0.0]; 10];
-    (channels[0], channels[1], channels[9]) = (vec![1.0], vec![big], vec![-big]);
+    // Port names are compared as text: 10 comes before 2. Of big, 1 and -big only big - big + 1 is 1.
     let mut patch = Patch::new(&[]);
-    patch.capture = channels;
+    patch.capture = vec![vec![0.0]; 10];
+    (patch.capture[0], patch.capture[1], patch.capture[9]) = (vec![big], vec![1.0], vec![-big]);
     patch.add("in", NodeKind::Input, 10, &[]);
     patch.add("sum", NodeKind::Master, 1, &[]);
     for port in ["in:out_1", "in:out_2", "in:out_10"] {
         patch.link(port, "sum:in_1", 0.0);
     }
-    // (1 - big) + big, and not (1 + big) - big: both lose the 1 here, so the others decide.
-    assert_eq!(patch.evaluate(1).port(&patch, "sum:out_1"), [(1.0 - big) + big]);
-    patch.capture[0] = vec![big];
-    patch.capture[1] = vec![1.0];
     assert_eq!(patch.evaluate(1).port(&patch, "sum:out_1"), [1.0]);
 }
 
@@ -181,10 +182,17 @@ fn sums_go_by_node_then_port_then_link() {
 fn the_first_term_is_assigned() {
     let mut patch = mono(&[-0.0]);
     patch.add("sum", NodeKind::Master, 1, &[]);
+    patch.add("out", NodeKind::Output, 1, &[]);
     patch.link("in:out_1", "sum:in_1", 0.0);
+    patch.link("sum:out_1", "out:in_1", 0.0);
+    let bits = |samples: &[f32]| samples.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     let outcome = patch.evaluate(2);
-    let bits: Vec<_> = outcome.port(&patch, "sum:out_1").iter().map(|x| x.to_bits()).collect();
-    assert_eq!(bits, [(-0.0f32).to_bits(), 0]);
+    let expected = bits(&[-0.0, 0.0]);
+    assert_eq!(bits(outcome.port(&patch, "sum:out_1")), expected);
+    assert_eq!(bits(&outcome.playback[0]), expected);
+    // Another output on the same channel adds its silence, though nothing is linked to it.
+    patch.add("idle", NodeKind::Output, 1, &[]);
+    assert_eq!(bits(&patch.evaluate(2).playback[0]), bits(&[0.0, 0.0]));
 }
 
 #[test]
@@ -224,6 +232,18 @@ fn clips_come_last_and_wait_for_a_late_input() {
     assert_eq!(outcome.port(&patch, "track:insert_out_1"), [0.0, 11.0, 21.0, 31.0]);
     let arrivals = ["player", "source", "strip"].map(|stage| patch.arrival("track", stage));
     assert_eq!(arrivals, [0, 1, 1]);
+
+    // (big - big) + 10, and not (10 + big) - big.
+    let big = 1e9;
+    let mut patch = Patch::new(&[&[big], &[-big]]);
+    patch.start.rolling = true;
+    patch.add("in", NodeKind::Input, 2, &[]);
+    patch.add("track", NodeKind::Track, 1, &[]);
+    patch.file("a.wav", &[&[10.0]]);
+    patch.clip("track", "a.wav", 0, 0, None);
+    patch.link("in:out_L", "track:in_1", 0.0);
+    patch.link("in:out_R", "track:in_1", 0.0);
+    assert_eq!(patch.evaluate(1).port(&patch, "track:insert_out_1"), [10.0]);
 }
 
 #[test]
@@ -267,6 +287,9 @@ fn a_stereo_strip_is_balanced_and_a_wide_one_left_alone() {
     let at = |port: &str| outcome.port(&patch, port)[0];
     assert_eq!([at("left:out_L"), at("left:out_R")], [1.0, 0.25]);
     assert_eq!([at("right:out_L"), at("right:out_R")], [tenth * 0.75, tenth]);
+    // The pan is subtracted in double precision.
+    assert_ne!((1.0 - 0.59) as f32, 1.0 - 0.59f32);
+    assert_eq!(law::balance(0.59), [(1.0 - 0.59) as f32, 1.0]);
     assert_eq!([at("wide:out_1"), at("wide:out_2"), at("wide:out_3")], [tenth, tenth, 0.0]);
 }
 
@@ -351,6 +374,21 @@ fn clips_begin_at_their_offset_end_at_their_length_and_overlap() {
     patch.clip("track", "count.wav", 0, 9, Some(3));
     patch.clip("track", "lost.wav", 0, 0, None);
     assert_eq!(patch.evaluate(5).port(&patch, "track:insert_out_1"), [2.0, 6.0, 4.0, 0.0, 0.0]);
+}
+
+#[test]
+fn clips_are_summed_in_the_order_of_their_numbers() {
+    let mut patch = Patch::new(&[]);
+    patch.start = Start { position: 1, rolling: true, loop_range: None };
+    patch.add("track", NodeKind::Track, 1, &[]);
+    patch.file("a.wav", &[&[0.0, 1e9, -1e9, 1.0, -0.0]]);
+    patch.clip("track", "a.wav", 1, 1, Some(1));
+    patch.clip("track", "a.wav", 1, 2, Some(1));
+    patch.clip("track", "a.wav", 0, 2, Some(3));
+    let outcome = patch.evaluate(2);
+    let played = outcome.port(&patch, "track:insert_out_1");
+    // 1e9 - 1e9 + 1, and not in the order of their beginnings; a sum of clips begins with 0, so it is never -0.
+    assert_eq!([played[0].to_bits(), played[1].to_bits()], [1f32.to_bits(), 0]);
 }
 
 #[test]

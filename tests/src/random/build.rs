@@ -233,6 +233,15 @@ impl<'a> Builder<'a> {
         self.publish(node, "out", level)
     }
 
+    /// The output that the mix leaves by; most likely someone hears it.
+    pub(super) fn main_output(&mut self, tap: usize) {
+        let node = self.add(NodeKind::Output);
+        let (from, to) = (self.taps[tap].group, self.group(node, "in"));
+        for (from_channel, to_channel, gain) in ports::channel_map(from.channels, to.channels) {
+            self.wire(tap, from_channel, (node, to.port_name(to_channel)), gain, 0.0);
+        }
+    }
+
     pub(super) fn output(&mut self, taps: &[usize]) {
         let node = self.add(NodeKind::Output);
         let first_channel = if self.rng.percent(75) { 1 } else { self.rng.range(1, 6) };
@@ -327,7 +336,7 @@ impl<'a> Builder<'a> {
             return;
         }
         let before = self.entering.get(&to).copied().unwrap_or(Level::SILENT);
-        for gain in [gain, 0.0, -6.0, -12.0, -24.0, f64::NEG_INFINITY] {
+        for gain in [gain, 0.0, -6.0, -12.0, -24.0, -48.0, f64::NEG_INFINITY] {
             let gain = decibels(map_gain.get() + gain);
             let sum = before.plus(tap.level.scaled(gain.factor()));
             if sum.fits() {

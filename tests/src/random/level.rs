@@ -4,7 +4,7 @@
 //! not reach subnormal numbers: the audio thread flushes those to 0, plain arithmetic does not.
 
 /// The loudest that may enter a port or leave a fader.
-pub(super) const LOUDEST: f32 = 4.0;
+pub(super) const LOUDEST: f32 = 8.0;
 
 /// The quietest that a gain may be chosen to make; centred pans and channel maps may go below.
 const QUIETEST: f32 = 1e-27;

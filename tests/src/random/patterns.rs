@@ -36,8 +36,9 @@ impl Builder<'_> {
             _ => self.rng.range(31, 60),
         } as usize;
         let outputs = if size < 8 { 1 } else { self.rng.range(1, 3) as usize };
-        // The master and the outputs come last.
-        let size = size - 1 - outputs;
+        let blind_end = size > 8 && self.rng.percent(15);
+        // The master, the outputs and the blind end come last.
+        let size = size - 1 - outputs - if blind_end { 2 } else { 0 };
 
         self.source();
         while self.nodes.len() < size {
@@ -66,10 +67,15 @@ impl Builder<'_> {
         ends.truncate(14);
         ends.extend(self.some_taps(2));
         let master = self.master(&ends);
-        self.output(&[master]);
+        self.main_output(master);
         for _ in 1..outputs {
             let taps = self.some_taps(3);
             self.output(&taps);
+        }
+        if blind_end {
+            // Later than any output, but none of them has to wait for it.
+            let late = self.delay(true, &[master]);
+            self.mixer(NodeKind::Bus, &[late]);
         }
         self.numbered(name)
     }

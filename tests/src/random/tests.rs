@@ -36,8 +36,17 @@ fn fingerprint(scene: &Scene) -> u64 {
 
 #[test]
 fn a_seed_is_a_scene_for_ever() {
-    let seen: Vec<_> = [0, 1, 2, 3, u64::MAX].map(|seed| fingerprint(&scene(seed))).into();
-    assert_eq!(seen, [0; 5], "{seen:#x?}");
+    let pinned = [
+        (0, 0xaffb_6ac8_9cc6_a8ee),
+        (1, 0xd66d_55a1_22c5_fa6f),
+        (2, 0x6b81_72b7_cbaa_2f9f),
+        (3, 0x7425_778c_206f_5c30),
+        (u64::MAX, 0x3770_a3a5_97af_5e89),
+    ];
+    for (seed, expected) in pinned {
+        let seen = fingerprint(&scene(seed));
+        assert_eq!(seen, expected, "seed {seed} makes another scene: {seen:#x}");
+    }
 }
 
 fn check_node(node: &Node, scene: &Scene) {
@@ -95,19 +104,22 @@ fn scenes_are_what_commands_can_make() {
 fn scenes_are_audible_and_bounded() {
     let seeds = 50;
     let mut audible = 0;
+    let (mut sounding, mut ports) = (0, 0);
     for seed in 0..seeds {
         let scene = scene(seed);
         let outcome = scene.evaluate(scene.frames());
         audible += u64::from(outcome.playback.iter().flatten().any(|x| x.abs() > 1e-4));
         for (port, signal) in &outcome.ports {
+            ports += 1;
+            sounding += u64::from(signal.iter().any(|x| *x != 0.0));
             // Subnormal numbers are flushed on the audio thread, so no scene may depend on them.
             let odd = signal.iter().find(|x| x.is_subnormal() || !x.is_finite() || x.abs() > 16.0);
             assert_eq!(odd, None, "seed {seed}, {port:?}");
         }
         assert!(outcome.playback.iter().flatten().all(|x| x.abs() <= 64.0), "seed {seed}");
     }
-    eprintln!("audible {audible}");
     assert!(audible >= seeds * 9 / 10, "only {audible} of {seeds} scenes sound");
+    assert!(sounding >= ports * 6 / 10, "only {sounding} of {ports} ports sound");
 }
 
 #[test]
@@ -146,7 +158,6 @@ fn the_oracle_is_fast_enough_for_large_sessions() {
     let large = (0..).map(scene).find(|scene| scene.session.nodes.len() >= 58).expect("a large scene");
     let begin = Instant::now();
     large.evaluate(60_000);
-    eprintln!("{:?} {:?}", begin.elapsed(), describe(&large.session));
     // Far above what it takes, so that a busy machine does not fail it.
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
 }

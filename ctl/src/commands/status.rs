@@ -1,0 +1,129 @@
+//! `status`: the server on one screen.
+
+use aulos_protocol::{Error, Query, Reply, Status, client::unexpected};
+
+use crate::{
+    context::{Context, clock_of},
+    failure::Failure,
+    meters::transport_word,
+    paint::{Paint, Style},
+    text::{count, plain},
+};
+
+/// Load from which the number stands out: above it a busy moment can be too much.
+const HIGH_LOAD: f64 = 0.7;
+
+/// Shows the status.
+///
+/// # Errors
+/// That the server cannot be reached.
+pub fn run(cx: &mut Context) -> Result<(), Failure> {
+    match cx.query_or_print(Query::Status)? {
+        None => Ok(()),
+        Some(Reply::Status(status)) => {
+            let paint = cx.out.paint();
+            cx.out.lines(lines(&status, paint)?)
+        }
+        Some(_) => Err(unexpected("its status").into()),
+    }
+}
+
+fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
+    let clock = clock_of(status)?;
+    let driver = &status.driver;
+    let transport = &status.transport;
+    let mut lines = Vec::new();
+    let mut row = |label: &str, text: String| {
+        lines.push(format!("{}{text}", paint.dim(&format!("{label:<11}"))).trim_end().to_owned());
+    };
+
+    let saved = if status.unsaved { paint.style(Style::Warn, "not saved") } else { paint.dim("saved") };
+    row("session", format!("{}  {saved}", paint.bold(&plain(&status.session))));
+    row(
+        "",
+        match &status.path {
+            Some(path) => plain(path).into_owned(),
+            None => "only in memory".into(),
+        },
+    );
+    row(
+        "",
+        format!(
+            "{} Hz, {} bpm, {}, {}",
+            status.rate.hz(),
+            status.tempo,
+            count(status.nodes, "node"),
+            count(status.links, "link"),
+        ),
+    );
+
+    let block_ms = f64::from(driver.block) / f64::from(status.rate.hz()) * 1000.0;
+    row("driver", format!("{}, {} frames ({block_ms:.2} ms)", plain(&driver.name), driver.block));
+    row(
+        "",
+        match &driver.realtime {
+            Ok(priority) => format!("real-time priority {priority}"),
+            Err(why) => format!("{}: {}", paint.style(Style::Warn, "no real-time priority"), plain(why)),
+        },
+    );
+
+    let (word, style) = transport_word(transport);
+    let state = paint.style(style, word);
+    let position = transport.position;
+    let frame = paint.dim(&format!("frame {position}")).into_owned();
+    row("transport", format!("{state}  {}  {}  {frame}", clock.time(position), clock.bar(position)));
+    if let Some(range) = transport.loop_range {
+        row("", super::transport::loop_text(clock, Some(range)));
+    }
+
+    let style = if driver.load > HIGH_LOAD { Style::Bad } else { Style::Plain };
+    let percent = format!("{:.1} %", driver.load * 100.0);
+    row("load", format!("{}  {}", bar(driver.load), paint.style(style, &percent)));
+    let late = format!("{} late", driver.late);
+    let late = paint.style(if driver.late > 0 { Style::Bad } else { Style::Plain }, &late);
+    row("", format!("{}, {late}, {}", count(driver.cycles as usize, "cycle"), count(status.tasks, "task")));
+
+    row("latency", format!("{} frames ({})", status.latency, clock.ms(status.latency)));
+    let underruns = count(status.streams.underruns as usize, "underrun");
+    let style = if status.streams.underruns > 0 { Style::Bad } else { Style::Plain };
+    row("files", format!("{} open, {}", status.streams.open, paint.style(style, &underruns)));
+
+    let step = |step: &Option<String>| step.as_deref().map_or("-".to_owned(), |s| plain(s).into_owned());
+    row("undo", step(&status.undo));
+    row("redo", step(&status.redo));
+    for (index, warning) in status.warnings.iter().enumerate() {
+        row(if index == 0 { "warnings" } else { "" }, paint.style(Style::Warn, &plain(warning)).into_owned());
+    }
+    row(
+        "server",
+        format!("aulosd {}, process {}, revision {}", plain(&status.version), status.pid, status.revision),
+    );
+    Ok(lines)
+}
+
+/// The load as a bar of twenty places.
+fn bar(load: f64) -> String {
+    const PLACES: usize = 20;
+    let full = ((load.clamp(0.0, 1.0) * PLACES as f64).round() as usize).min(PLACES);
+    "█".repeat(full) + &"░".repeat(PLACES - full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{self, snapshot};
+
+    #[test]
+    fn the_server_fits_on_a_screen() {
+        let text = lines(&samples::status(), Paint::off()).unwrap().join("\n");
+        snapshot("status", &text);
+    }
+
+    #[test]
+    fn an_impossible_tempo_is_an_error_and_no_panic() {
+        let mut status = samples::status();
+        status.tempo = f64::NAN;
+        assert!(lines(&status, Paint::off()).is_err());
+        assert_eq!(bar(7.0).chars().count(), 20);
+    }
+}

@@ -1,0 +1,32 @@
+//! Commands that change the session.
+
+use aulos_protocol::{Applied, Command, Reply};
+
+use super::{Answer, Control, Told};
+
+impl Control {
+    /// Carries out an undo step, undo or redo, and answers when it is heard.
+    pub(super) fn edit(&mut self, command: &Command, answer: Answer) {
+        let performed = match self.controller.perform(command, &mut self.library) {
+            Ok(performed) => performed,
+            Err(error) => return answer(Err(error)),
+        };
+        self.read_ahead.set_spans(self.library.spans(self.controller.session()));
+        performed.warnings.iter().for_each(|error| self.warn(error));
+        let applied = Applied {
+            revision: self.controller.revision(),
+            nodes: performed.outcome.nodes,
+            clips: performed.outcome.clips,
+            links: performed.outcome.links,
+            step: performed.step,
+            warnings: performed.warnings.iter().map(ToString::to_string).collect(),
+            ..Applied::default()
+        };
+        if let Command::Batch { commands } = command
+            && commands.is_empty()
+        {
+            return answer(Ok(Reply::Applied(applied)));
+        }
+        self.wait_for(performed.ticket, applied, Told::Changes(performed.changes), Some(answer));
+    }
+}

@@ -1,0 +1,439 @@
+//! The control thread: the one that owns the session, and to which every surface speaks.
+
+mod edits;
+mod operations;
+mod report;
+mod sessions;
+mod transport;
+
+pub use sessions::fresh_session;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    },
+    time::{Duration, Instant},
+};
+
+use aulos_engine::{Controller, Start};
+use aulos_protocol::{
+    Command, Error, ErrorCode, Event, Frames, OperationState, PROTOCOL, Query, Reply, TransportState,
+    wire::{self, Ask, Request},
+};
+
+use crate::{
+    disk::{READ_AHEAD, Streams},
+    drivers::{self, Driver},
+    hub::{Hub, Outlet},
+    library::{Library, ReadAhead},
+    store::Folder,
+};
+
+/// Where the answer to a request goes.
+pub type Answer = Box<dyn FnOnce(Result<Reply, Error>) + Send>;
+
+/// What the control thread is told.
+pub enum ToControl {
+    /// A surface asks.
+    Request {
+        /// The connection that asks.
+        connection: u64,
+        /// What it asks.
+        request: Request,
+        /// Where the answer goes.
+        answer: Answer,
+    },
+    /// A surface wants to hear what happens.
+    Subscribe {
+        /// The connection.
+        connection: u64,
+        /// Where it hears it.
+        outlet: Outlet,
+        /// How many times a second telemetry is sent.
+        telemetry_hz: f64,
+        /// Where the full state goes.
+        answer: Answer,
+    },
+    /// A connection is gone, or no longer wants to hear.
+    Unsubscribe {
+        /// The connection.
+        connection: u64,
+    },
+    /// An operation moved on.
+    Operation(OperationState),
+    /// The driver has come to its end by itself.
+    DriverEnded(Result<(), Error>),
+    /// To end.
+    Shutdown,
+}
+
+/// How the control thread is set up.
+pub struct Setup {
+    /// The session's folder; a new session in memory if none is named.
+    pub session: Option<PathBuf>,
+    /// The rate of a new session.
+    pub rate: aulos_protocol::Rate,
+    /// The driver.
+    pub driver: drivers::Setup,
+    /// Whether the transport rolls from the first frame on.
+    pub play: bool,
+}
+
+/// What waits until it is applied: the reply without its frame.
+struct Waiting {
+    answer: Option<Answer>,
+    applied: aulos_protocol::Applied,
+    event: Told,
+    since: Instant,
+}
+
+/// What subscribers are told when something has been applied.
+enum Told {
+    Changes(Vec<aulos_protocol::Change>),
+    Transport,
+}
+
+/// How often the control thread looks around by itself.
+const TICK: Duration = Duration::from_millis(5);
+/// How long a request waits for the audio thread.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Everything that the control thread owns.
+pub struct Control {
+    controller: Controller,
+    driver: Driver,
+    library: Library,
+    read_ahead: Arc<ReadAhead>,
+    folder: Option<Folder>,
+    /// The revision that is on disk.
+    saved_revision: u64,
+    hub: Hub,
+    inbox: Receiver<ToControl>,
+    own: SyncSender<ToControl>,
+    waiting: BTreeMap<u64, Waiting>,
+    transport: VecDeque<transport::Order>,
+    loop_range: Option<(u64, u64)>,
+    operations: operations::Operations,
+    warnings: Vec<String>,
+    load: report::Load,
+    refreshed: Instant,
+    ended: Option<Result<(), Error>>,
+}
+
+impl Control {
+    /// Opens the session and starts the driver.
+    ///
+    /// # Errors
+    /// If the session cannot be opened, its first files cannot be read, or the driver cannot be started.
+    pub fn start(
+        setup: Setup,
+        inbox: Receiver<ToControl>,
+        own: SyncSender<ToControl>,
+    ) -> Result<Self, Error> {
+        let (folder, session) = match &setup.session {
+            Some(path) => {
+                let (folder, session) = Folder::open(path)?;
+                (Some(folder), session)
+            }
+            None => (None, fresh_session("untitled", setup.rate)?),
+        };
+        let streams = Arc::new(Streams::new(READ_AHEAD)?);
+        let read_ahead = Arc::new(ReadAhead::new(streams.clone(), READ_AHEAD));
+        let mut library = Library::new(streams, folder.as_ref().map(|f| f.path().to_owned()));
+        let start = Start { position: 0, rolling: setup.play, loop_range: None };
+        let engine_setup = aulos_engine::Setup { max_block: setup.driver.block as usize, start };
+        let (controller, engine, errors) = aulos_engine::engine(session, &mut library, engine_setup)?;
+        read_ahead.set_spans(library.spans(controller.session()));
+        read_ahead.follow(controller.counters().clone(), None);
+        if setup.play {
+            read_ahead.wait(READ_AHEAD)?;
+        }
+        let rate = controller.session().rate;
+        let driver = Driver::start(setup.driver, engine, rate, read_ahead.clone(), own.clone())?;
+        let mut control = Self {
+            controller,
+            driver,
+            library,
+            read_ahead,
+            folder,
+            saved_revision: 0,
+            hub: Hub::default(),
+            inbox,
+            own,
+            waiting: BTreeMap::new(),
+            transport: VecDeque::new(),
+            loop_range: None,
+            operations: operations::Operations::default(),
+            warnings: Vec::new(),
+            load: report::Load::default(),
+            refreshed: Instant::now(),
+            ended: None,
+        };
+        errors.iter().for_each(|error| control.warn(error));
+        Ok(control)
+    }
+
+    /// Serves until the end. Saves the session then, if it has a folder.
+    ///
+    /// # Errors
+    /// What went wrong at the end: the capture file or the session could not be completed.
+    pub fn run(mut self) -> Result<(), Error> {
+        // Bounded, so that a flood of requests does not keep the engine's answers waiting.
+        const REQUESTS_A_ROUND: usize = 64;
+        while self.ended.is_none() {
+            match self.inbox.recv_timeout(TICK) {
+                Ok(message) => self.handle(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            for _ in 1..REQUESTS_A_ROUND {
+                match self.inbox.try_recv() {
+                    Ok(message) if self.ended.is_none() => self.handle(message),
+                    _ => break,
+                }
+            }
+            self.tick();
+        }
+        self.end()
+    }
+
+    fn end(mut self) -> Result<(), Error> {
+        self.operations.cancel_all();
+        let result = self.ended.take().unwrap_or(Ok(()));
+        let Self { driver, inbox, folder, controller, .. } = self;
+        drop(driver);
+        // The driver's last word, unless that was what ended the server.
+        let result = inbox.try_iter().fold(result, |result, message| match message {
+            ToControl::DriverEnded(last) => result.and(last),
+            _ => result,
+        });
+        if let Some(folder) = folder
+            && controller.revision() != self.saved_revision
+        {
+            folder.save(controller.session())?;
+            tracing::info!("saved the session to {}", folder.path().display());
+        }
+        result
+    }
+
+    fn handle(&mut self, message: ToControl) {
+        match message {
+            ToControl::Request { connection, request, answer } => self.request(connection, request, answer),
+            ToControl::Subscribe { connection, outlet, telemetry_hz, answer } => {
+                answer(Ok(Reply::Subscribed(Box::new(self.state()))));
+                self.hub.subscribe(connection, outlet, telemetry_hz);
+            }
+            ToControl::Unsubscribe { connection } => self.hub.unsubscribe(connection),
+            ToControl::Operation(state) => {
+                if let Some(error) = &state.error {
+                    tracing::warn!("{} failed: {error}", state.title);
+                }
+                self.operations.note(&state);
+                self.hub.tell(&Event::Operation(state));
+            }
+            ToControl::DriverEnded(result) => self.ended = Some(result),
+            ToControl::Shutdown => self.ended = Some(Ok(())),
+        }
+    }
+
+    fn request(&mut self, connection: u64, request: Request, answer: Answer) {
+        if let Some(revision) = request.revision
+            && revision != self.controller.revision()
+        {
+            let message = format!("the session has revision {}", self.controller.revision());
+            answer(Err(Error::new(ErrorCode::Busy, message)
+                .expected(format!("revision {revision}"))
+                .remedy("look at what has changed, then try again")));
+            return;
+        }
+        match request.ask {
+            Ask::Command(command) if request.dry_run => {
+                answer(self.controller.dry_run(&command).map(|changes| Reply::WouldChange { changes }));
+            }
+            Ask::Command(command) => self.command(command, answer),
+            Ask::Query(query) => answer(self.query(connection, &query)),
+        }
+    }
+
+    fn command(&mut self, command: Command, answer: Answer) {
+        let done = match command {
+            Command::Play
+            | Command::Pause
+            | Command::Stop
+            | Command::Locate { .. }
+            | Command::Loop { .. } => {
+                return self.order_transport(&command, answer);
+            }
+            Command::NewSession { path, rate } => self.new_session(&path, rate),
+            Command::OpenSession { path, discard } => self.open_session(&path, discard),
+            Command::SaveSession { path } => self.save_session(path.as_deref()),
+            Command::Render(render) => self.start_render(render),
+            Command::CancelOperation { operation } => self.operations.cancel(operation),
+            Command::Step { blocks } => return self.step(blocks, answer),
+            Command::Shutdown => {
+                self.ended = Some(Ok(()));
+                Ok(Reply::Done)
+            }
+            edit => return self.edit(&edit, answer),
+        };
+        answer(done);
+    }
+
+    fn query(&mut self, connection: u64, query: &Query) -> Result<Reply, Error> {
+        match query {
+            Query::Hello { protocol } if *protocol == PROTOCOL => {
+                let version = env!("CARGO_PKG_VERSION").to_owned();
+                Ok(Reply::Hello(aulos_protocol::Hello { protocol: PROTOCOL, version }))
+            }
+            Query::Hello { protocol } => Err(Error::new(
+                ErrorCode::Version,
+                format!("this server speaks protocol {PROTOCOL}, the client speaks {protocol}"),
+            )
+            .expected(format!("protocol {PROTOCOL}"))
+            .remedy("use client and server of the same release")),
+            Query::Status => Ok(Reply::Status(Box::new(self.status()))),
+            Query::Session => Ok(Reply::Session(Box::new(self.controller.session().clone()))),
+            Query::Node { node } => self.node(node).map(Reply::Node),
+            Query::Get { node, param } => self.get(node, param.as_deref()),
+            Query::Latency => Ok(Reply::Latency(self.controller.latency())),
+            Query::Meters => Ok(Reply::Meters { meters: self.controller.meters() }),
+            Query::Operation { operation } => self.operations.get(*operation).map(Reply::Operation),
+            Query::Schema => Ok(Reply::Schema(wire::schemas())),
+            // Connections subscribe themselves: only they know where they listen.
+            Query::Subscribe { .. } => {
+                Err(Error::new(ErrorCode::Unavailable, "this surface cannot subscribe"))
+            }
+            Query::Unsubscribe => {
+                self.hub.unsubscribe(connection);
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// Moves the stepped driver's clock.
+    fn step(&mut self, blocks: Vec<u32>, answer: Answer) {
+        if let Err(error) = self.prepare_step(&blocks) {
+            return answer(Err(error));
+        }
+        let counters = self.controller.counters().clone();
+        let revision = self.controller.revision();
+        let answer = Arc::new(std::sync::Mutex::new(Some(answer)));
+        let theirs = answer.clone();
+        let take = |answer: &std::sync::Mutex<Option<Answer>>| {
+            answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        };
+        let done = Box::new(move || {
+            if let Some(answer) = take(&theirs) {
+                let frame = Frames(counters.frame());
+                answer(Ok(Reply::Applied(aulos_protocol::Applied { revision, frame, ..Default::default() })));
+            }
+        });
+        if let Err(error) = self.driver.step(blocks, done)
+            && let Some(answer) = take(&answer)
+        {
+            answer(Err(error));
+        }
+    }
+
+    /// Virtual time waits for the disk.
+    fn prepare_step(&self, blocks: &[u32]) -> Result<(), Error> {
+        if !self.driver.stands_still() {
+            return Ok(());
+        }
+        let frames: u64 = blocks.iter().map(|block| u64::from(*block)).sum();
+        if frames > READ_AHEAD {
+            return Err(Error::new(ErrorCode::InvalidArgument, format!("{frames} frames in one step"))
+                .expected(format!("at most {READ_AHEAD} frames, which are read ahead"))
+                .remedy("make several steps"));
+        }
+        self.read_ahead.wait(frames)
+    }
+
+    fn tick(&mut self) {
+        const REFRESH: Duration = Duration::from_millis(20);
+        self.driver.exchange.collect();
+        self.settle();
+        self.carry_on_transport();
+        if self.refreshed.elapsed() >= REFRESH {
+            self.refreshed = Instant::now();
+            self.read_ahead.refresh();
+            self.load.look(&self.driver.stats);
+            for error in self.read_ahead.streams().take_errors() {
+                self.warn(&error);
+            }
+        }
+        if self.hub.wants_telemetry() {
+            let telemetry = self.telemetry();
+            self.hub.tell_telemetry(&telemetry);
+        }
+        self.hub.sweep();
+    }
+
+    /// Answers the requests whose commands are heard by now.
+    fn settle(&mut self) {
+        for applied in self.controller.poll() {
+            let Some(waiting) = self.waiting.remove(&applied.ticket) else { continue };
+            let frame = Frames(applied.frame);
+            match waiting.event {
+                Told::Changes(changes) if changes.is_empty() => {}
+                Told::Changes(changes) => {
+                    self.hub.tell(&Event::Changed { revision: waiting.applied.revision, frame, changes });
+                }
+                Told::Transport => {
+                    let transport = self.transport_state();
+                    self.hub.tell(&Event::Transport { frame, transport });
+                }
+            }
+            if let Some(answer) = waiting.answer {
+                answer(Ok(Reply::Applied(aulos_protocol::Applied { frame, ..waiting.applied })));
+            }
+        }
+        for waiting in self.waiting.values_mut().filter(|w| w.since.elapsed() > APPLY_TIMEOUT) {
+            if let Some(answer) = waiting.answer.take() {
+                answer(Err(Error::new(
+                    ErrorCode::Busy,
+                    "the command is accepted, but the audio thread has not taken it over",
+                )
+                .remedy("see whether the driver runs: aulosctl status")));
+            }
+        }
+    }
+
+    /// Has `ticket` answered when it is applied.
+    fn wait_for(
+        &mut self,
+        ticket: u64,
+        applied: aulos_protocol::Applied,
+        event: Told,
+        answer: Option<Answer>,
+    ) {
+        self.waiting.insert(ticket, Waiting { answer, applied, event, since: Instant::now() });
+        self.driver.touch();
+    }
+
+    fn warn(&mut self, error: &Error) {
+        const MOST: usize = 100;
+        let message = match &error.remedy {
+            Some(remedy) => format!("{error} ({remedy})"),
+            None => error.to_string(),
+        };
+        tracing::warn!("{message}");
+        if !self.warnings.contains(&message) && self.warnings.len() < MOST {
+            self.warnings.push(message.clone());
+        }
+        self.hub.tell(&Event::Warning { message });
+    }
+
+    fn transport_state(&self) -> TransportState {
+        let counters = self.controller.counters();
+        TransportState {
+            rolling: counters.rolling(),
+            waiting: !self.transport.is_empty(),
+            position: Frames(counters.position()),
+            loop_range: self.loop_range.map(|(start, end)| (Frames(start), Frames(end))),
+        }
+    }
+}

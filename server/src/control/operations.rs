@@ -1,0 +1,121 @@
+//! Long work: what runs, how far it is, how it ended.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use aulos_protocol::{Error, ErrorCode, OperationState, Render, Reply};
+
+use super::{Control, ToControl};
+use crate::render;
+
+/// The operations that run or ended lately.
+#[derive(Default)]
+pub(super) struct Operations {
+    last: u64,
+    known: BTreeMap<u64, (OperationState, Arc<AtomicBool>)>,
+}
+
+/// How many run at once at most.
+const MOST_RUNNING: usize = 4;
+/// How many are remembered.
+const MOST_KNOWN: usize = 64;
+
+impl Operations {
+    /// A new operation and what cancels it.
+    fn begin(&mut self, title: String) -> Result<(u64, Arc<AtomicBool>), Error> {
+        if self.known.values().filter(|(state, _)| !state.ended).count() >= MOST_RUNNING {
+            return Err(Error::new(
+                ErrorCode::Busy,
+                format!("{MOST_RUNNING} operations are running already"),
+            )
+            .remedy("wait until one has ended, or cancel one"));
+        }
+        while self.known.len() >= MOST_KNOWN {
+            let Some(oldest) = self.known.iter().find(|(_, (s, _))| s.ended).map(|(id, _)| *id) else {
+                break;
+            };
+            self.known.remove(&oldest);
+        }
+        self.last += 1;
+        let state = OperationState {
+            operation: self.last,
+            title,
+            progress: 0.0,
+            ended: false,
+            error: None,
+            report: Vec::new(),
+        };
+        let cancel = Arc::new(AtomicBool::new(false));
+        self.known.insert(self.last, (state, cancel.clone()));
+        Ok((self.last, cancel))
+    }
+
+    pub fn note(&mut self, state: &OperationState) {
+        if let Some((known, _)) = self.known.get_mut(&state.operation) {
+            known.clone_from(state);
+        }
+    }
+
+    pub fn get(&self, operation: u64) -> Result<OperationState, Error> {
+        self.find(operation).map(|(state, _)| state.clone())
+    }
+
+    pub fn cancel(&mut self, operation: u64) -> Result<Reply, Error> {
+        let (state, cancel) = self.find(operation)?;
+        if state.ended {
+            return Err(Error::new(
+                ErrorCode::Unavailable,
+                format!("operation {operation} has ended already"),
+            ));
+        }
+        cancel.store(true, Relaxed);
+        Ok(Reply::Done)
+    }
+
+    pub fn cancel_all(&self) {
+        self.known.values().for_each(|(_, cancel)| cancel.store(true, Relaxed));
+    }
+
+    fn find(&self, operation: u64) -> Result<&(OperationState, Arc<AtomicBool>), Error> {
+        let known: Vec<String> = self.known.keys().map(u64::to_string).collect();
+        self.known.get(&operation).ok_or_else(|| {
+            Error::not_found("operation", &operation.to_string(), known.iter().map(String::as_str))
+        })
+    }
+}
+
+impl Control {
+    /// Renders the session as it is now, on a second engine, while this one goes on.
+    pub(super) fn start_render(&mut self, render: Render) -> Result<Reply, Error> {
+        let title = format!("render {}", render.path);
+        let folder = self.folder.as_ref().map(|f| f.path().to_owned());
+        let job = render::Job::new(self.controller.session().clone(), folder, render)?;
+        let (operation, cancel) = self.operations.begin(title.clone())?;
+        let own = self.own.clone();
+        let tell = move |progress: f64, ended: Option<Result<Vec<String>, Error>>| {
+            let (ended, error, report) = match ended {
+                None => (false, None, Vec::new()),
+                Some(Ok(report)) => (true, None, report),
+                Some(Err(error)) => (true, Some(error), Vec::new()),
+            };
+            let title = title.clone();
+            let state = OperationState { operation, title, progress, ended, error, report };
+            if own.send(ToControl::Operation(state)).is_err() {
+                tracing::debug!("the server ended before operation {operation}");
+            }
+        };
+        std::thread::Builder::new()
+            .name("aulos-render".into())
+            .spawn(move || {
+                let result = job.run(&cancel, &|progress| tell(progress, None));
+                tell(1.0, Some(result));
+            })
+            .map_err(|error| Error::io("start the render thread", &error))?;
+        Ok(Reply::Started { operation })
+    }
+}

@@ -1,0 +1,105 @@
+//! What the control thread tells about itself.
+
+use std::{sync::Arc, time::Instant};
+
+use aulos_protocol::{
+    DriverStatus, Error, Frames, Node, ParamReading, Reply, Status, StreamStatus, Telemetry, params,
+};
+
+use super::Control;
+use crate::drivers::Stats;
+
+/// Load over the last second.
+#[derive(Default)]
+pub(super) struct Load {
+    since: Option<(Instant, (u64, u64))>,
+    load: f64,
+}
+
+impl Load {
+    /// Looks at the counters; once a second the load is computed anew.
+    pub fn look(&mut self, stats: &Stats) {
+        let times = stats.times();
+        let Some((since, before)) = self.since else {
+            self.since = Some((Instant::now(), times));
+            return;
+        };
+        if since.elapsed().as_secs_f64() >= 1.0 {
+            let audio = times.1.saturating_sub(before.1);
+            self.load = if audio == 0 { 0.0 } else { (times.0 - before.0) as f64 / audio as f64 };
+            self.since = Some((Instant::now(), times));
+        }
+    }
+}
+
+impl Control {
+    pub(super) fn status(&self) -> Status {
+        let session = self.controller.session();
+        let stats = &self.driver.stats;
+        let history = self.controller.history();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            session: session.name.clone(),
+            path: self.folder.as_ref().map(|f| f.path().display().to_string()),
+            unsaved: self.unsaved(),
+            revision: self.controller.revision(),
+            rate: session.rate,
+            tempo: session.tempo.get(),
+            driver: DriverStatus {
+                name: self.driver.setup.kind.name().to_owned(),
+                block: self.driver.setup.block,
+                cycles: stats.cycles(),
+                frame: Frames(self.controller.counters().frame()),
+                late: stats.late(),
+                load: self.load.load,
+                realtime: stats.realtime(),
+            },
+            transport: self.transport_state(),
+            nodes: session.nodes.len(),
+            links: session.links.len(),
+            tasks: self.controller.tasks(),
+            latency: Frames(self.controller.total_latency()),
+            streams: StreamStatus {
+                open: self.read_ahead.open(),
+                underruns: self.read_ahead.streams().underruns(),
+            },
+            undo: history.undo_title().map(str::to_owned),
+            redo: history.redo_title().map(str::to_owned),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    pub(super) fn telemetry(&self) -> Telemetry {
+        Telemetry {
+            frame: Frames(self.controller.counters().frame()),
+            transport: self.transport_state(),
+            load: self.load.load,
+            late: self.driver.stats.late(),
+            underruns: self.read_ahead.streams().underruns(),
+            meters: self.controller.meters(),
+        }
+    }
+
+    pub(super) fn node(&self, name: &str) -> Result<Arc<Node>, Error> {
+        let session = self.controller.session();
+        session.node(name).cloned().ok_or_else(|| {
+            Error::not_found("node", name, session.nodes.values().map(|node| node.slug.as_str()))
+        })
+    }
+
+    pub(super) fn get(&self, name: &str, param: Option<&str>) -> Result<Reply, Error> {
+        let node = self.node(name)?;
+        let wanted = match param {
+            Some(param) => std::slice::from_ref(params::find(&node, param)?),
+            None => params::of(node.kind, node.channels),
+        };
+        let reading = |param: &params::Param| ParamReading {
+            name: param.name.to_owned(),
+            value: params::get(&node, param),
+            range: param.range(),
+            text: param.text.to_owned(),
+        };
+        Ok(Reply::Params { params: wanted.iter().map(reading).collect() })
+    }
+}

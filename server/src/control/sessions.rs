@@ -1,0 +1,162 @@
+//! New, open, save.
+
+use std::path::{Path, PathBuf};
+
+use aulos_engine::{Start, session};
+use aulos_protocol::{Command, Error, ErrorCode, Event, NewNode, NodeKind, Rate, Reply, Session, State};
+
+use super::Control;
+use crate::{drivers::Successor, store::Folder};
+
+/// What a new session begins with: a master that goes to the first two channels of the driver.
+///
+/// # Errors
+/// None in practice: the commands are fixed.
+pub fn fresh_session(name: &str, rate: Rate) -> Result<Session, Error> {
+    let node = |kind: NodeKind, name: &str| {
+        let (name, channels) = (Some(name.to_owned()), Some(2));
+        Command::AddNode(NewNode { kind, name, channels, params: Default::default() })
+    };
+    let end = |text: &str| text.parse().map_err(|e: String| Error::new(ErrorCode::Internal, e));
+    let link = Command::Link { from: end("master")?, to: end("output")?, gain: None };
+    let commands = vec![node(NodeKind::Master, "master"), node(NodeKind::Output, "output"), link];
+    session::apply(&Session::new(name, rate), &Command::Batch { commands }).map(|(session, _)| session)
+}
+
+fn absolute(path: &str) -> Result<PathBuf, Error> {
+    let path = Path::new(path);
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    Err(Error::new(ErrorCode::InvalidArgument, format!("\"{}\" is not a whole path", path.display()))
+        .expected("a path that begins with /: the server has another current folder than you"))
+}
+
+impl Control {
+    /// The name that a folder gives to a session.
+    fn name_of(path: &Path) -> String {
+        path.file_name().map_or_else(|| "untitled".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    pub(super) fn new_session(&mut self, path: &str, rate: Option<Rate>) -> Result<Reply, Error> {
+        let path = absolute(path)?;
+        self.keep_unsaved(false)?;
+        let rate = rate.unwrap_or(self.controller.session().rate);
+        let session = fresh_session(&Self::name_of(&path), rate)?;
+        let folder = Folder::create(&path, &session)?;
+        self.exchange(folder, session)
+    }
+
+    pub(super) fn open_session(&mut self, path: &str, discard: bool) -> Result<Reply, Error> {
+        let path = absolute(path)?;
+        self.keep_unsaved(discard)?;
+        let same = self.folder.as_ref().is_some_and(|f| path.canonicalize().is_ok_and(|p| p == f.path()));
+        if same {
+            // Reverting: the folder is let go and taken again.
+            self.folder = None;
+        }
+        match Folder::open(&path) {
+            Ok((folder, session)) => self.exchange(folder, session),
+            Err(error) => {
+                if same {
+                    self.folder = Folder::open(&path).map(|(folder, _)| folder).ok();
+                    self.saved_revision = u64::MAX;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Refuses to lose what is not saved.
+    fn keep_unsaved(&self, discard: bool) -> Result<(), Error> {
+        if discard || !self.unsaved() {
+            return Ok(());
+        }
+        let name = &self.controller.session().name;
+        Err(Error::new(
+            ErrorCode::Unavailable,
+            format!("the session \"{name}\" has changes that are not saved"),
+        )
+        .remedy("save it first with: aulosctl session save, or open with --discard"))
+    }
+
+    pub(super) fn unsaved(&self) -> bool {
+        self.controller.revision() != self.saved_revision
+    }
+
+    pub(super) fn save_session(&mut self, path: Option<&str>) -> Result<Reply, Error> {
+        match path {
+            None => {
+                let folder = self.folder.as_ref().ok_or_else(|| {
+                    Error::new(ErrorCode::Unavailable, "the session has no folder yet")
+                        .remedy("name one: aulosctl session save PATH")
+                })?;
+                folder.save(self.controller.session())?;
+            }
+            Some(path) => {
+                let path = absolute(path)?;
+                if let Some(folder) = &self.folder {
+                    folder.copy_audio(self.controller.session(), &path)?;
+                }
+                let folder = Folder::create(&path, self.controller.session())?;
+                self.library.set_folder(Some(folder.path().to_owned()));
+                self.folder = Some(folder);
+            }
+        }
+        self.saved_revision = self.controller.revision();
+        if let Some(folder) = &self.folder {
+            self.hub.tell(&Event::Saved { path: folder.path().display().to_string() });
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Puts another session in the place of the one that is open; the old one fades out.
+    fn exchange(&mut self, folder: Folder, session: Session) -> Result<Reply, Error> {
+        let fade = if self.driver.is_live() { session.fade_frames() } else { 0 };
+        let rate = session.rate;
+        self.library.set_folder(Some(folder.path().to_owned()));
+        let setup =
+            aulos_engine::Setup { max_block: self.driver.setup.block as usize, start: Start::default() };
+        let made = aulos_engine::engine(session, &mut self.library, setup);
+        let seated = made.and_then(|(controller, engine, errors)| {
+            self.driver.exchange.send(Successor { engine, rate, fade })?;
+            Ok((controller, errors))
+        });
+        let (controller, errors) = match seated {
+            Ok(seated) => seated,
+            Err(error) => {
+                self.library.set_folder(self.folder.as_ref().map(|f| f.path().to_owned()));
+                return Err(error);
+            }
+        };
+        self.controller = controller;
+        self.folder = Some(folder);
+        self.saved_revision = 0;
+        self.loop_range = None;
+        self.warnings.clear();
+        let gone = || Error::new(ErrorCode::Unavailable, "another session was opened meanwhile");
+        for waiting in std::mem::take(&mut self.waiting).into_values() {
+            if let Some(answer) = waiting.answer {
+                answer(Err(gone()));
+            }
+        }
+        self.transport.clear();
+        self.read_ahead.set_spans(self.library.spans(self.controller.session()));
+        self.read_ahead.follow(self.controller.counters().clone(), None);
+        errors.iter().for_each(|error| self.warn(error));
+        self.driver.touch();
+        let state = self.state();
+        self.hub.tell(&Event::Opened(Box::new(state)));
+        Ok(Reply::Done)
+    }
+
+    /// Everything that a subscriber starts from.
+    pub(super) fn state(&self) -> State {
+        State {
+            revision: self.controller.revision(),
+            session: self.controller.session().clone(),
+            path: self.folder.as_ref().map(|f| f.path().display().to_string()),
+            transport: self.transport_state(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The transport: it moves when the files hold what it is about to play.
+
+use std::time::Instant;
+
+use aulos_engine::{MIN_LOOP, TransportChange, session};
+use aulos_protocol::{Applied, Command, Error, ErrorCode, Frames, Range};
+
+use super::{Answer, Control, Told};
+use crate::library::{Course, DISK_TIMEOUT};
+
+/// A change of the transport that waits for the disk, or for the one before it.
+pub(super) struct Order {
+    change: TransportChange,
+    answer: Option<Answer>,
+    since: Option<Instant>,
+}
+
+impl Control {
+    /// Takes a command to the transport; it is carried out in its turn.
+    pub(super) fn order_transport(&mut self, command: &Command, answer: Answer) {
+        const MOST: usize = 256;
+        if self.transport.len() >= MOST {
+            return answer(Err(Error::new(ErrorCode::Busy, "too many transport commands wait for the disk")
+                .remedy("wait until those before are carried out")));
+        }
+        match change(command) {
+            Ok(change) => {
+                self.transport.push_back(Order { change, answer: Some(answer), since: None });
+                self.carry_on_transport();
+            }
+            Err(error) => answer(Err(error)),
+        }
+    }
+
+    /// Where the transport will play from after `change`.
+    fn course_after(&self, change: TransportChange) -> Option<Course> {
+        let counters = self.controller.counters();
+        let course = |position, loop_range| Some(Course { position, loop_range });
+        match change {
+            TransportChange::Play if !counters.rolling() => course(counters.position(), self.loop_range),
+            TransportChange::Locate(position) => course(position, self.loop_range),
+            // The seam may come at once.
+            TransportChange::Loop(Some(range)) => course(range.0, Some(range)),
+            _ => None,
+        }
+    }
+
+    /// Carries out the orders that need not wait any more.
+    pub(super) fn carry_on_transport(&mut self) {
+        while let Some(order) = self.transport.front_mut() {
+            let change = order.change;
+            let first = order.since.is_none();
+            let since = *order.since.get_or_insert_with(Instant::now);
+            let course = self.course_after(change);
+            if let Some(course) = course {
+                if first {
+                    self.read_ahead.prepare(Some(course));
+                }
+                if !self.read_ahead.ready(course) && since.elapsed() < DISK_TIMEOUT {
+                    return;
+                }
+            }
+            let Some(mut order) = self.transport.pop_front() else { return };
+            let answer = order.answer.take();
+            if course.is_some_and(|course| !self.read_ahead.ready(course)) {
+                self.read_ahead.prepare(None);
+                if let Some(answer) = answer {
+                    answer(Err(Error::new(
+                        ErrorCode::Io,
+                        "the disk does not deliver the audio files in time",
+                    )
+                    .remedy("check the disk; the transport stays as it is")));
+                }
+                continue;
+            }
+            match self.controller.transport(change) {
+                Ok(ticket) => {
+                    if let TransportChange::Loop(range) = change {
+                        self.loop_range = range;
+                        self.read_ahead.set_loop(range);
+                    }
+                    let revision = self.controller.revision();
+                    let applied = Applied { revision, ..Applied::default() };
+                    self.wait_for(ticket, applied, Told::Transport, answer);
+                    self.read_ahead.prepare(None);
+                }
+                Err(error) => {
+                    if let Some(answer) = answer {
+                        answer(Err(error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn change(command: &Command) -> Result<TransportChange, Error> {
+    match command {
+        Command::Play => Ok(TransportChange::Play),
+        Command::Pause => Ok(TransportChange::Pause),
+        Command::Stop => Ok(TransportChange::Stop),
+        Command::Locate { position } => Ok(TransportChange::Locate(on_timeline("position", *position)?)),
+        Command::Loop { start: None, end: None } => Ok(TransportChange::Loop(None)),
+        Command::Loop { start: Some(start), end: Some(end) } => {
+            let (start, end) = (on_timeline("start", *start)?, on_timeline("end", *end)?);
+            if end < start.saturating_add(MIN_LOOP) {
+                return Err(Error::new(
+                    ErrorCode::InvalidArgument,
+                    format!("a loop from {start} to {end} is too short"),
+                )
+                .expected(format!("an end at least {MIN_LOOP} frames after the start")));
+            }
+            Ok(TransportChange::Loop(Some((start, end))))
+        }
+        Command::Loop { .. } => Err(Error::new(ErrorCode::InvalidArgument, "the loop has only one end")
+            .expected("both start and end, or neither to clear the loop")),
+        other => Err(Error::new(ErrorCode::Internal, format!("{} is no transport command", other.title()))),
+    }
+}
+
+fn on_timeline(what: &str, frames: Frames) -> Result<u64, Error> {
+    if frames.0 <= session::MAX_POSITION {
+        return Ok(frames.0);
+    }
+    let range = Range { min: 0.0, max: session::MAX_POSITION as f64, unit: "frames".into() };
+    Err(Error::out_of_range(what, frames.0 as f64, range))
+}

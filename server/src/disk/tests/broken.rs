@@ -1,0 +1,247 @@
+//! Files that are not as they should be.
+
+use std::ops::Range;
+
+use aulos_protocol::ErrorCode;
+use proptest::prelude::*;
+
+use super::super::cells::CHUNK;
+use super::super::{decode, probe};
+use super::exact::wav;
+use super::*;
+
+/// The error for a file with these contents.
+fn refused(name: &str, bytes: &[u8]) -> aulos_protocol::Error {
+    let folder = TempDir::new().unwrap();
+    let error = probe(&file(&folder, name, bytes)).unwrap_err();
+    assert!(error.message.contains(name), "{error}");
+    assert!(error.expected.is_some() && error.remedy.is_some(), "{error:?}");
+    error
+}
+
+#[test]
+fn what_is_no_audio_file_is_refused_with_a_reason() {
+    let folder = TempDir::new().unwrap();
+    let missing = probe(&folder.path().join("missing.wav")).unwrap_err();
+    assert_eq!(missing.code, ErrorCode::NotFound);
+    assert!(missing.message.contains("missing.wav") && missing.remedy.is_some(), "{missing}");
+    let directory = probe(folder.path()).unwrap_err();
+    assert_eq!(directory.code, ErrorCode::InvalidArgument);
+    assert!(directory.message.contains("is a folder"), "{directory}");
+    let pipe = folder.path().join("pipe.wav");
+    run("mkfifo", &[pipe.to_str().unwrap()]);
+    assert_eq!(probe(&pipe).unwrap_err().code, ErrorCode::InvalidArgument);
+
+    let wave = wav(1, 16, 2, &[0; 8]);
+    let cases: [(&str, &[u8], &str); 8] = [
+        ("empty.wav", b"", "not an audio file"),
+        ("text.flac", b"Dear diary,", "not an audio file"),
+        ("riff.wav", b"RIFF\x04\x00\x00\x00AVI ", "not an audio file"),
+        ("cut-head.wav", &wave[..30], "format chunk is too short"),
+        ("no-data.wav", &wave[..36], "has no samples"),
+        ("header-only.wav", &wav(1, 16, 2, &[]), "holds no samples"),
+        ("cut-head.flac", b"fLaC\x80\x00\x00\x22abc", "head is cut short"),
+        ("header-only.flac", &flac_head(2, 48_000, 16, 0), "holds no samples"),
+    ];
+    for (name, bytes, reason) in cases {
+        let error = refused(name, bytes);
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+        assert!(error.message.contains(reason), "{name}: {error}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let cases = [
+        (wav(6, 8, 1, &[0; 8]), "A-law"),
+        (wav(0x11, 4, 1, &[0; 8]), "ADPCM"),
+        (wav(3, 16, 1, &[0; 8]), "floats of 16 bits"),
+        (wav(1, 64, 1, &[0; 8]), "integers of 64 bits"),
+        (wav(1, 16, 0, &[0; 8]), "0 channels"),
+        (wav(1, 16, 65, &[0; 260]), "65 channels"),
+        (flac_head(2, 48_000, 32, 100), "FLAC of 32 bits"),
+    ];
+    for (bytes, reason) in cases {
+        let error = refused("odd.wav", &bytes);
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+        assert!(error.message.contains(reason), "{error}");
+    }
+    let mut no_rate = wav(1, 16, 1, &[0; 8]);
+    no_rate[24..28].fill(0);
+    assert!(refused("rate.wav", &no_rate).message.contains("0 Hz"));
+}
+
+#[test]
+fn a_wav_file_cut_short_plays_as_far_as_it_goes() {
+    let folder = TempDir::new().unwrap();
+    let made = Made::new(folder.path(), Kind::Wav24, 2, 10_000, 1);
+    let header = std::fs::metadata(&made.path).unwrap().len() - 60_000;
+    cut(&made.path, header + 6 * 7_000 + 4);
+    assert_eq!(probe(&made.path).unwrap().frames, 7_000);
+    assert_same(&decode_all(&made.path)[1], &made.samples(1, 0, 7_000), 0);
+}
+
+#[test]
+fn a_wav_file_whose_recorder_was_killed_plays() {
+    let folder = TempDir::new().unwrap();
+    for sizes in [[0; 4], [0xff; 4]] {
+        let mut bytes = wav(1, 16, 1, &[1, 0, 2, 0, 3, 0]);
+        bytes[4..8].copy_from_slice(&sizes);
+        bytes[40..44].copy_from_slice(&sizes);
+        let path = file(&folder, "killed.wav", &bytes);
+        assert_eq!(probe(&path).unwrap().frames, 3);
+    }
+}
+
+#[test]
+fn a_flac_file_cut_short_plays_as_far_as_it_goes() {
+    let folder = TempDir::new().unwrap();
+    let made = Made::new(folder.path(), Kind::Flac16, 2, 50_000, 1);
+    cut(&made.path, std::fs::metadata(&made.path).unwrap().len() / 2);
+    let frames = probe(&made.path).unwrap().frames;
+    assert!(frames > 10_000 && frames < 40_000 && frames % 4_096 == 0, "{frames}");
+    assert_same(&decode_all(&made.path)[1], &made.samples(1, 0, frames), 0);
+}
+
+#[test]
+fn a_flac_file_of_unknown_length_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let made = Made::new(folder.path(), Kind::Flac24, 1, 30_001, 1);
+    let mut bytes = std::fs::read(&made.path).unwrap();
+    bytes[21] &= 0xf0;
+    bytes[22..26].fill(0);
+    let path = file(&folder, "unknown.flac", &bytes);
+    assert_eq!(probe(&path).unwrap().frames, 30_001);
+    assert_same(&decode_all(&path)[0], &made.samples(0, 0, made.frames), 0);
+}
+
+/// The frames of the blocks that are damaged, of 4,096 frames each.
+const DAMAGED: Range<u64> = 5 * 4_096..6 * 4_096;
+
+/// A FLAC file in which one block has been overwritten in part.
+fn damaged(folder: &TempDir) -> (Made, PathBuf) {
+    let made = Made::new(folder.path(), Kind::Flac16, 1, 60_000, 1);
+    let mut bytes = std::fs::read(&made.path).unwrap();
+    let start = (0..bytes.len())
+        .find(|&n| bytes[n..].starts_with(&[0xff, 0xf8]) && bytes.get(n + 4) == Some(&5))
+        .unwrap();
+    bytes[start + 1_000..start + 1_100].fill(0x55);
+    let path = file(folder, "damaged.flac", &bytes);
+    (made, path)
+}
+
+#[test]
+fn a_damaged_block_is_silent_and_told_once() {
+    let folder = TempDir::new().unwrap();
+    let (made, path) = damaged(&folder);
+    assert_eq!(probe(&path).unwrap().frames, 60_000);
+    let mut right = made.samples(0, 0, made.frames);
+    right[DAMAGED.start as usize..DAMAGED.end as usize].fill(0.0);
+    assert_same(&decode_all(&path)[0], &right, 0);
+
+    let streams = Streams::new(0).unwrap();
+    // In several orders, and with streams that begin anywhere.
+    for order in [[0, 5, 6, 4, 14], [6, 5, 4, 3, 5], [5, 5, 0, 9, 5], [14, 2, 5, 7, 6]] {
+        let stream = streams.open(&path).unwrap();
+        for chunk in order {
+            let from = chunk * CHUNK as u64;
+            load(&streams, &stream, from..from + 100);
+            let (complete, out) = read(&stream, 0, from, CHUNK as u64);
+            assert!(complete);
+            let mut right = right[from as usize..].to_vec();
+            right.resize(CHUNK, 0.0);
+            assert_same(&out, &right[..CHUNK], from);
+        }
+        let errors = streams.take_errors();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].code, ErrorCode::Io);
+        assert!(errors[0].message.contains("damaged.flac"), "{errors:?}");
+        assert!(errors[0].message.contains("20480"), "{errors:?}");
+    }
+    assert_eq!(streams.underruns(), 0);
+}
+
+#[test]
+fn a_file_that_shrinks_falls_silent_and_is_told_once() {
+    let folder = TempDir::new().unwrap();
+    for kind in [Kind::Wav16, Kind::Flac16] {
+        let made = Made::new(folder.path(), kind, 1, 100_000, 1);
+        let streams = Streams::new(0).unwrap();
+        let stream = streams.open(&made.path).unwrap();
+        load(&streams, &stream, 0..100);
+        cut(&made.path, 1_000);
+        made.check(&stream, 0, 100);
+        for from in [90_000, 50_000, 10_000, 90_000] {
+            load(&streams, &stream, from..from + 100);
+            assert_eq!(read(&stream, 0, from, 100), (true, vec![0.0; 100]));
+        }
+        let errors = streams.take_errors();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].message.contains(made.path.to_str().unwrap()), "{errors:?}");
+        assert!(errors[0].remedy.is_some());
+        // Others go on.
+        let other = Made::new(folder.path(), kind, 1, 10_000, 2);
+        let stream = streams.open(&other.path).unwrap();
+        load(&streams, &stream, 5_000..5_100);
+        other.check(&stream, 5_000, 100);
+    }
+}
+
+/// Opens whatever is at `path` and reads it here and there.
+fn try_everything(path: &Path) {
+    let Ok(info) = probe(path) else { return };
+    assert!((1..=64).contains(&info.channels) && info.rate > 0 && info.frames > 0);
+    let mut decoder = decode::open(path).unwrap();
+    let mut out = vec![0.0; 3_000 * usize::from(info.channels)];
+    for from in [0, info.frames / 2, info.frames - 1, 1, info.frames, u64::MAX] {
+        let _ = decode::guarded(|| decoder.read(from, &mut out));
+    }
+    let streams = Streams::new(0).unwrap();
+    let stream = streams.open(path).unwrap();
+    load(&streams, &stream, 0..info.frames);
+    let (complete, out) = read(&stream, 0, 0, info.frames.min(100));
+    assert!(complete && out.iter().all(|sample| sample.is_finite()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..3_000), head in 0..5usize) {
+        let folder = TempDir::new().unwrap();
+        let mut all = match head {
+            0 => Vec::new(),
+            1 => b"RIFF\xff\xff\xff\xffWAVE".to_vec(),
+            2 => wav(1, 16, 2, &[])[..36].to_vec(),
+            3 => b"fLaC".to_vec(),
+            _ => flac_head(2, 44_100, 16, 10_000),
+        };
+        all.extend(bytes);
+        try_everything(&file(&folder, "random.wav", &all));
+    }
+
+    #[test]
+    fn changed_files_do_no_harm(
+        kind in prop::sample::select(&Kind::ALL[..]),
+        changes in prop::collection::vec((0.0..1.0f64, any::<u8>(), any::<bool>()), 1..12),
+        cut in prop::option::of(0.0..1.0f64),
+    ) {
+        let folder = TempDir::new().unwrap();
+        let made = Made::new(folder.path(), kind, 2, 12_000, 1);
+        let mut bytes = std::fs::read(&made.path).unwrap();
+        for (place, value, in_head) in changes {
+            let most = if in_head { 100 } else { bytes.len() };
+            bytes[(place * most as f64) as usize] = value;
+        }
+        bytes.truncate(cut.map_or(bytes.len(), |cut| (cut * bytes.len() as f64) as usize));
+        try_everything(&file(&folder, "changed.wav", &bytes));
+    }
+}
+
+/// The head of a FLAC file without audio.
+fn flac_head(channels: u64, rate: u64, bits: u64, frames: u64) -> Vec<u8> {
+    let mut head = b"fLaC\x80\x00\x00\x22\x10\x00\x10\x00\x00\x00\x00\x00\x00\x00".to_vec();
+    head.extend((rate << 44 | (channels - 1) << 41 | (bits - 1) << 36 | frames).to_be_bytes());
+    head.extend([0; 16]);
+    head
+}

@@ -1,0 +1,53 @@
+//! What can be seen of a driver.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// Counters that the audio thread writes and anybody reads.
+#[derive(Debug, Default)]
+pub struct Stats {
+    cycles: AtomicU64,
+    late: AtomicU64,
+    busy_ns: AtomicU64,
+    audio_ns: AtomicU64,
+    /// Written once, before the first cycle.
+    realtime: Mutex<Option<Result<u8, String>>>,
+}
+
+impl Stats {
+    /// [audio thread] Notes a cycle that took `busy_ns` for `audio_ns` of sound.
+    pub fn cycle(&self, busy_ns: u64, audio_ns: u64, late: bool) {
+        self.cycles.fetch_add(1, Relaxed);
+        self.busy_ns.fetch_add(busy_ns, Relaxed);
+        self.audio_ns.fetch_add(audio_ns, Relaxed);
+        self.late.fetch_add(u64::from(late), Relaxed);
+    }
+
+    /// Notes whether the audio thread has real-time priority, before its first cycle.
+    pub fn set_realtime(&self, result: Result<u8, String>) {
+        *self.realtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    }
+
+    /// Whether the audio thread has real-time priority, or why not.
+    pub fn realtime(&self) -> Result<u8, String> {
+        let result = self.realtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        result.unwrap_or_else(|| Err("this driver has no deadlines".into()))
+    }
+
+    /// Cycles so far.
+    pub fn cycles(&self) -> u64 {
+        self.cycles.load(Relaxed)
+    }
+
+    /// Cycles that ended after their deadline so far.
+    pub fn late(&self) -> u64 {
+        self.late.load(Relaxed)
+    }
+
+    /// Time spent in cycles, and the time that they stand for, so far, in ns.
+    pub fn times(&self) -> (u64, u64) {
+        (self.busy_ns.load(Relaxed), self.audio_ns.load(Relaxed))
+    }
+}

@@ -1,0 +1,285 @@
+//! The audio files of a session: which clip plays which, and what of them must be in memory.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use aulos_engine::{ClipLibrary, Counters};
+use aulos_nodes::ClipSource;
+use aulos_protocol::{Clip, ClipId, Error, ErrorCode, Rate, Session};
+
+use crate::disk::{Stream, Streams, Wanted};
+
+/// How long the disk is waited for before something is given up.
+pub const DISK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Opens the files of clips. Short files that lie under several clips are opened once.
+pub struct Library {
+    streams: Arc<Streams>,
+    folder: Option<PathBuf>,
+    by_clip: BTreeMap<ClipId, Weak<Stream>>,
+    shared: BTreeMap<PathBuf, Weak<Stream>>,
+}
+
+impl Library {
+    /// A library whose relative paths begin at `folder`.
+    pub fn new(streams: Arc<Streams>, folder: Option<PathBuf>) -> Self {
+        Self { streams, folder, by_clip: BTreeMap::new(), shared: BTreeMap::new() }
+    }
+
+    /// Another folder for relative paths.
+    pub fn set_folder(&mut self, folder: Option<PathBuf>) {
+        self.folder = folder;
+    }
+
+    fn path(&self, file: &str) -> Result<PathBuf, Error> {
+        let file = Path::new(file);
+        if file.is_absolute() {
+            return Ok(file.to_owned());
+        }
+        match &self.folder {
+            Some(folder) => Ok(folder.join(file)),
+            None => Err(Error::new(
+                ErrorCode::InvalidArgument,
+                format!("\"{}\" is a relative path, and the session has no folder yet", file.display()),
+            )
+            .expected("an absolute path")
+            .remedy("save the session to a folder first, or name the whole path")),
+        }
+    }
+
+    fn stream(&mut self, path: &Path) -> Result<Arc<Stream>, Error> {
+        if let Some(stream) = self.shared.get(path).and_then(Weak::upgrade) {
+            return Ok(stream);
+        }
+        let stream = self.streams.open(path)?;
+        // A file that fits into memory as a whole serves any number of clips.
+        if stream.capacity() >= stream.info().frames {
+            self.shared.insert(path.to_owned(), Arc::downgrade(&stream));
+        }
+        Ok(stream)
+    }
+
+    /// Forgets what is closed, and says which files the clips of `session` play.
+    pub fn spans(&mut self, session: &Session) -> Vec<Span> {
+        self.by_clip.retain(|_, stream| stream.strong_count() > 0);
+        self.shared.retain(|_, stream| stream.strong_count() > 0);
+        let clips = session.nodes.values().flat_map(|node| &node.clips);
+        clips
+            .filter_map(|clip| {
+                let stream = self.by_clip.get(&clip.id)?.upgrade()?;
+                let present = stream.info().frames.saturating_sub(clip.offset.0);
+                let len = clip.length.map_or(present, |length| length.0.min(present));
+                Some(Span { at: clip.at.0, len, offset: clip.offset.0, stream })
+            })
+            .collect()
+    }
+}
+
+impl ClipLibrary for Library {
+    fn open(&mut self, clip: &Clip, rate: Rate) -> Result<Arc<dyn ClipSource>, Error> {
+        let path = self.path(&clip.file)?;
+        let stream = self.stream(&path)?;
+        let file_rate = stream.info().rate;
+        if file_rate != rate.hz() {
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                format!("{} has a rate of {file_rate} Hz, the session has {} Hz", path.display(), rate.hz()),
+            )
+            .expected(format!("a file of {} Hz", rate.hz()))
+            .remedy(format!("convert it: sox {} -r {} NEW.wav", path.display(), rate.hz())));
+        }
+        self.by_clip.insert(clip.id, Arc::downgrade(&stream));
+        Ok(stream)
+    }
+}
+
+/// Where a clip's samples lie on the timeline.
+#[derive(Clone, Debug)]
+pub struct Span {
+    at: u64,
+    len: u64,
+    offset: u64,
+    stream: Arc<Stream>,
+}
+
+impl Span {
+    /// The frame of the timeline after its last.
+    pub fn end(&self) -> u64 {
+        self.at.saturating_add(self.len)
+    }
+}
+
+/// Where the timeline goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// The position.
+    pub position: u64,
+    /// First and one-after-last frame of the loop.
+    pub loop_range: Option<(u64, u64)>,
+}
+
+/// What must be in memory while `ahead` frames are played along each of `courses`, the most urgent first.
+pub fn wanted(spans: &[Span], courses: &[Course], ahead: u64) -> Wanted {
+    let mut wanted = Wanted::new();
+    for course in courses {
+        for (from, to) in stretches(*course, ahead) {
+            for span in spans {
+                let first = from.max(span.at);
+                let last = to.min(span.at.saturating_add(span.len));
+                if first < last {
+                    let file = span.offset + (first - span.at);
+                    wanted.add(&span.stream, file..file + (last - first));
+                }
+            }
+        }
+    }
+    wanted
+}
+
+/// The stretches of the timeline that `ahead` frames go through.
+fn stretches(course: Course, ahead: u64) -> Vec<(u64, u64)> {
+    let Course { position, loop_range } = course;
+    match loop_range {
+        Some((start, end)) if position < end => {
+            let to_end = end - position;
+            if ahead <= to_end {
+                return vec![(position, position + ahead)];
+            }
+            // More than once round needs no more than once round.
+            vec![(position, end), (start, end.min(start + (ahead - to_end)))]
+        }
+        _ => vec![(position, position.saturating_add(ahead))],
+    }
+}
+
+/// Keeps what the transport is about to play in memory. Shared by the control thread and by drivers that can
+/// wait for the disk; never locked by a driver that cannot.
+pub struct ReadAhead {
+    streams: Arc<Streams>,
+    ahead: u64,
+    timeline: Mutex<Timeline>,
+}
+
+/// What is to be played.
+#[derive(Default)]
+struct Timeline {
+    spans: Vec<Span>,
+    counters: Option<Arc<Counters>>,
+    loop_range: Option<(u64, u64)>,
+    /// Where the transport is about to go.
+    next: Option<Course>,
+    /// Where it was a moment ago: what fades out there is still read.
+    last: Option<Course>,
+}
+
+impl ReadAhead {
+    /// Reads `ahead` frames ahead.
+    pub fn new(streams: Arc<Streams>, ahead: u64) -> Self {
+        Self { streams, ahead, timeline: Mutex::default() }
+    }
+
+    fn timeline(&self) -> MutexGuard<'_, Timeline> {
+        self.timeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The streams that are read.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// Other clips.
+    pub fn set_spans(&self, spans: Vec<Span>) {
+        self.timeline().spans = spans;
+        self.refresh();
+    }
+
+    /// How many files are open.
+    pub fn open(&self) -> usize {
+        let timeline = self.timeline();
+        let mut files: Vec<*const Stream> = timeline.spans.iter().map(|s| Arc::as_ptr(&s.stream)).collect();
+        files.sort_unstable();
+        files.dedup();
+        files.len()
+    }
+
+    /// Another engine, whose transport is followed from now on.
+    pub fn follow(&self, counters: Arc<Counters>, loop_range: Option<(u64, u64)>) {
+        let mut timeline = self.timeline();
+        timeline.counters = Some(counters);
+        timeline.loop_range = loop_range;
+        (timeline.next, timeline.last) = (None, None);
+        drop(timeline);
+        self.refresh();
+    }
+
+    /// Another loop.
+    pub fn set_loop(&self, loop_range: Option<(u64, u64)>) {
+        self.timeline().loop_range = loop_range;
+        self.refresh();
+    }
+
+    /// Reads ahead where the transport is about to go, too. `None` when it is there; where it was stays for a
+    /// while.
+    pub fn prepare(&self, next: Option<Course>) {
+        let mut timeline = self.timeline();
+        if next.is_none() {
+            timeline.last =
+                timeline.counters.as_ref().map(|c| Course { position: c.position(), loop_range: None });
+        }
+        timeline.next = next;
+        drop(timeline);
+        self.refresh();
+    }
+
+    /// Whether everything is in memory that is needed to play from `course` on.
+    pub fn ready(&self, course: Course) -> bool {
+        let timeline = self.timeline();
+        self.streams.ready(&wanted(&timeline.spans, &[course], self.ahead))
+    }
+
+    /// Tells the disk thread what is needed now. To be called many times a second.
+    pub fn refresh(&self) {
+        let timeline = self.timeline();
+        let Some(counters) = &timeline.counters else { return };
+        let here = Course { position: counters.position(), loop_range: timeline.loop_range };
+        let courses: Vec<Course> = [Some(here), timeline.next, timeline.last].into_iter().flatten().collect();
+        self.streams.want(wanted(&timeline.spans, &courses, self.ahead));
+    }
+
+    /// Waits until the next `frames` frames are in memory. For drivers that can wait.
+    ///
+    /// # Errors
+    /// `Io` if the disk is too slow.
+    pub fn wait(&self, frames: u64) -> Result<(), Error> {
+        let needed = {
+            let timeline = self.timeline();
+            let Some(counters) = &timeline.counters else { return Ok(()) };
+            let here = Course { position: counters.position(), loop_range: timeline.loop_range };
+            let needed = wanted(&timeline.spans, &[here], frames);
+            if self.streams.ready(&needed) {
+                return Ok(());
+            }
+            self.streams.want(wanted(&timeline.spans, &[here], self.ahead));
+            needed
+        };
+        self.streams.wait_ready(&needed, DISK_TIMEOUT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_is_read_ahead_across_its_seam() {
+        let course = |position| Course { position, loop_range: Some((100, 200)) };
+        assert_eq!(stretches(course(150), 20), [(150, 170)]);
+        assert_eq!(stretches(course(150), 80), [(150, 200), (100, 130)]);
+        assert_eq!(stretches(course(150), 1000), [(150, 200), (100, 200)]);
+        assert_eq!(stretches(course(200), 10), [(200, 210)]);
+    }
+}

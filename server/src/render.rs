@@ -1,0 +1,226 @@
+//! Rendering a session to a file, on an engine of its own.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use aulos_engine::{Engine, Patience, Start, TransportChange};
+use aulos_protocol::{AudioFormat, Error, ErrorCode, NodeKind, Range, Render, SampleDepth, Session, params};
+
+use crate::{
+    audiofile::{Resampler, Writer},
+    disk::{READ_AHEAD, Streams},
+    library::{Library, ReadAhead},
+};
+
+/// Frames in a cycle, if nothing else is said.
+const BLOCK: u32 = 1024;
+/// The longest cycle.
+const MOST_BLOCK: u32 = 65_536;
+
+/// A render that was found possible.
+pub struct Job {
+    session: Session,
+    folder: Option<PathBuf>,
+    path: PathBuf,
+    format: AudioFormat,
+    depth: SampleDepth,
+    render: Render,
+    channels: usize,
+}
+
+impl Job {
+    /// Checks what is asked.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `OutOfRange`, or `Unavailable` if the session has no output.
+    pub fn new(session: Session, folder: Option<PathBuf>, render: Render) -> Result<Self, Error> {
+        let invalid = |message: String| Error::new(ErrorCode::InvalidArgument, message);
+        let path = PathBuf::from(&render.path);
+        if !path.is_absolute() {
+            return Err(invalid(format!("\"{}\" is not a whole path", render.path))
+                .expected("a path that begins with /: the server has another current folder than you"));
+        }
+        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        let format = match (render.format, ending.as_deref()) {
+            (Some(format), _) => format,
+            (None, Some("wav")) => AudioFormat::Wav,
+            (None, Some("flac")) => AudioFormat::Flac,
+            (None, _) => {
+                return Err(invalid(format!("the name {} does not say which format", path.display()))
+                    .expected("a name that ends in .wav or .flac, or a format"));
+            }
+        };
+        let depth = render.depth.unwrap_or(match format {
+            AudioFormat::Wav => SampleDepth::Float32,
+            AudioFormat::Flac => SampleDepth::Int24,
+        });
+        if let Some(end) = render.end
+            && end <= render.start
+        {
+            return Err(invalid(format!("the range from {} to {end} is empty", render.start))
+                .expected("an end after the start"));
+        }
+        let block = render.block.unwrap_or(BLOCK);
+        if !(1..=MOST_BLOCK).contains(&block) {
+            let range = Range { min: 1.0, max: f64::from(MOST_BLOCK), unit: "frames".into() };
+            return Err(Error::out_of_range("the block", f64::from(block), range));
+        }
+        for (what, frames) in [
+            ("the start", render.start.0),
+            ("the end", render.end.map_or(0, |end| end.0)),
+            ("the tail", render.tail.0),
+        ] {
+            if frames > aulos_engine::session::MAX_POSITION {
+                let max = aulos_engine::session::MAX_POSITION as f64;
+                let range = Range { min: 0.0, max, unit: "frames".into() };
+                return Err(Error::out_of_range(what, frames as f64, range));
+            }
+        }
+        let outputs = session.nodes.values().filter(|node| node.kind == NodeKind::Output);
+        let last = |node: &Arc<aulos_protocol::Node>| {
+            params::number(node, "first_channel").unwrap_or(1.0) as usize - 1 + usize::from(node.channels)
+        };
+        let channels = outputs.map(last).max().ok_or_else(|| {
+            Error::new(ErrorCode::Unavailable, "the session has no output: there is nothing to render")
+                .remedy("add one with: aulosctl node add output, and link the master to it")
+        })?;
+        // Found out before the work is done rather than after.
+        Writer::most_frames(format, depth, u16::try_from(channels).unwrap_or(u16::MAX))?;
+        Ok(Self { session, folder, path, format, depth, render, channels })
+    }
+
+    /// Renders, on this thread. `progress` is told how much is done, 0 to 1. Answers with a report in
+    /// sentences.
+    ///
+    /// # Errors
+    /// What went wrong; there is no file then.
+    pub fn run(self, cancel: &AtomicBool, progress: &dyn Fn(f64)) -> Result<Vec<String>, Error> {
+        let streams = Arc::new(Streams::new(READ_AHEAD)?);
+        let read_ahead = ReadAhead::new(streams.clone(), READ_AHEAD);
+        let mut library = Library::new(streams, self.folder.clone());
+        let block = self.render.block.unwrap_or(BLOCK) as usize;
+        let start = Start { position: self.render.start.0, rolling: true, loop_range: None };
+        let setup = aulos_engine::Setup { max_block: block, start };
+        let (mut controller, mut engine, warnings) =
+            aulos_engine::engine(self.session.clone(), &mut library, setup)?;
+        let spans = library.spans(&self.session);
+        let end = match self.render.end {
+            Some(end) => end.0,
+            None => spans.iter().map(crate::library::Span::end).max().unwrap_or(0),
+        };
+        let len = end.saturating_sub(self.render.start.0);
+        if len == 0 {
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                "there is nothing after the start of the range",
+            )
+            .expected("clips, or an end of the range")
+            .remedy("say where to end, such as: aulosctl render OUT --to 10s"));
+        }
+        read_ahead.set_spans(spans);
+        read_ahead.follow(controller.counters().clone(), None);
+
+        let latency = controller.total_latency();
+        let total = latency + len + self.render.tail.0;
+        let skip = if self.render.raw { 0 } else { latency };
+        let rate = self.render.rate.unwrap_or(self.session.rate);
+        let mut sink = Sink::new(&self, rate)?;
+        let mut playback = vec![vec![0.0f32; block]; self.channels];
+        let mut done = 0u64;
+        let mut peak = 0.0f32;
+        while done < total {
+            if cancel.load(Relaxed) {
+                return Err(Error::new(ErrorCode::Unavailable, "the render was cancelled"));
+            }
+            // The range ends on its frame: what comes after belongs to the tail.
+            let until = if done < len { len } else { total };
+            let frames = (until - done).min(block as u64) as usize;
+            if done == len && self.render.tail.0 > 0 {
+                controller.transport(TransportChange::Pause)?;
+            }
+            read_ahead.wait(frames as u64)?;
+            cycle(&mut engine, &mut playback, frames);
+            controller.poll();
+            let first = skip.saturating_sub(done).min(frames as u64) as usize;
+            let slices: Vec<&[f32]> = playback.iter().map(|c| &c[first..frames]).collect();
+            let highest = |c: &&[f32]| c.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+            peak = slices.iter().map(highest).fold(peak, f32::max);
+            sink.write(&slices)?;
+            let before = done * 100 / total;
+            done += frames as u64;
+            if done * 100 / total != before {
+                progress(done as f64 / total as f64);
+            }
+        }
+        let written = sink.finish()?;
+        let underruns = read_ahead.streams().underruns();
+        if underruns > 0 {
+            return Err(Error::new(ErrorCode::Io, format!("{underruns} blocks of audio files were missing"))
+                .remedy("check the disk and render again"));
+        }
+        let errors = read_ahead.streams().take_errors();
+        Ok(self.report(&written, rate, peak, skip, warnings.iter().chain(&errors)))
+    }
+
+    fn report<'a>(
+        &self,
+        written: &crate::audiofile::Report,
+        rate: aulos_protocol::Rate,
+        peak: f32,
+        trimmed: u64,
+        warnings: impl Iterator<Item = &'a Error>,
+    ) -> Vec<String> {
+        let seconds = rate.seconds(aulos_protocol::Frames(written.frames));
+        let mut report = vec![format!(
+            "{}: {} frames ({seconds:.3} s), {} channels at {} Hz, peak {:.2} dBFS",
+            self.path.display(),
+            written.frames,
+            self.channels,
+            rate.hz(),
+            20.0 * f64::from(peak).log10()
+        )];
+        if trimmed > 0 {
+            report.push(format!("{trimmed} frames of latency were trimmed from the beginning"));
+        }
+        if written.clipped > 0 {
+            report.push(format!("{} samples were clipped", written.clipped));
+        }
+        let inputs = self.session.nodes.values().filter(|node| node.kind == NodeKind::Input);
+        report.extend(inputs.map(|node| format!("the input {} was rendered as silence", node.slug)));
+        report.extend(warnings.map(|error| format!("warning: {error}")));
+        report
+    }
+}
+
+fn cycle(engine: &mut Engine, playback: &mut [Vec<f32>], frames: usize) {
+    engine.process::<Vec<f32>, _>(&[], playback, frames, &Patience);
+}
+
+/// The file, behind a resampler, which leaves equal rates alone.
+struct Sink {
+    writer: Writer,
+    resampler: Resampler,
+}
+
+impl Sink {
+    fn new(job: &Job, rate: aulos_protocol::Rate) -> Result<Self, Error> {
+        let channels = job.channels as u16;
+        let resampler = Resampler::new(job.session.rate, rate, channels)?;
+        Ok(Self { writer: Writer::create(&job.path, job.format, job.depth, rate, channels)?, resampler })
+    }
+
+    fn write(&mut self, block: &[&[f32]]) -> Result<(), Error> {
+        self.resampler.process(block, &mut |block| self.writer.write(block))
+    }
+
+    fn finish(self) -> Result<crate::audiofile::Report, Error> {
+        let Self { mut writer, resampler } = self;
+        resampler.finish(&mut |block| writer.write(block))?;
+        writer.finish()
+    }
+}

@@ -1,0 +1,237 @@
+//! Sessions on disk.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use aulos_engine::session;
+use aulos_protocol::{Error, ErrorCode, FORMAT, Session};
+use rustix::fs::{FlockOperation, flock};
+
+/// The file in a session's folder that holds the session.
+const FILE: &str = "session.json";
+/// The file in a session's folder that a server holds while the session is open.
+const LOCK: &str = "lock";
+/// The largest session file that is read, in bytes.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// A session's folder, held by this server: no other server can open it meanwhile.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes hold of the folder at `path`, which must hold a session, and reads it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, `Busy` if another server holds it, `Io`, or what is wrong with the session.
+    pub fn open(path: &Path) -> Result<(Self, Session), Error> {
+        let file = path.join(FILE);
+        if !file.is_file() {
+            return Err(Error::new(
+                ErrorCode::NotFound,
+                format!("there is no session in {}", path.display()),
+            )
+            .expected(format!("a folder with a {FILE} in it"))
+            .remedy("make one with: aulosctl session new PATH"));
+        }
+        let folder = Self::hold(path)?;
+        let session = read(&file)?;
+        Ok((folder, session))
+    }
+
+    /// Takes hold of a new folder at `path` for a session that is written at once.
+    ///
+    /// # Errors
+    /// `Exists` if a session is there already, `Busy`, `Io`.
+    pub fn create(path: &Path, session: &Session) -> Result<Self, Error> {
+        if path.join(FILE).exists() {
+            return Err(Error::new(
+                ErrorCode::Exists,
+                format!("there is a session in {} already", path.display()),
+            )
+            .remedy("open it with: aulosctl session open PATH, or choose another folder"));
+        }
+        fs::create_dir_all(path)
+            .map_err(|e| Error::io(&format!("make the folder {}", path.display()), &e))?;
+        let folder = Self::hold(path)?;
+        folder.save(session)?;
+        Ok(folder)
+    }
+
+    fn hold(path: &Path) -> Result<Self, Error> {
+        let path =
+            path.canonicalize().map_err(|e| Error::io(&format!("find the folder {}", path.display()), &e))?;
+        let file = path.join(LOCK);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&file)
+            .map_err(|e| Error::io(&format!("open {}", file.display()), &e))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+            Error::new(ErrorCode::Busy, format!("another server has the session {} open", path.display()))
+                .remedy("shut that server down, or open another session")
+        })?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the session beside the old one and puts it in its place, so that there is a whole one at any time.
+    ///
+    /// # Errors
+    /// `Io`; the session on disk is then the one from before.
+    pub fn save(&self, session: &Session) -> Result<(), Error> {
+        let target = self.path.join(FILE);
+        let doing = format!("save the session to {}", target.display());
+        let io = |e: std::io::Error| Error::io(&doing, &e);
+        let mut file = tempfile::Builder::new()
+            .prefix(".session-")
+            .suffix(".partial")
+            .tempfile_in(&self.path)
+            .map_err(io)?;
+        let mut text = serde_json::to_string_pretty(session)
+            .map_err(|e| Error::new(ErrorCode::Internal, format!("could not {doing}: {e}")))?;
+        text.push('\n');
+        file.write_all(text.as_bytes()).map_err(io)?;
+        file.as_file().sync_all().map_err(io)?;
+        file.persist(&target).map_err(|e| io(e.error))?;
+        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(io)
+    }
+
+    /// Copies the audio files that the session names relative to its folder into the folder `to`.
+    ///
+    /// # Errors
+    /// `Io`, or `InvalidArgument` for a relative path that leads out of the folder.
+    pub fn copy_audio(&self, session: &Session, to: &Path) -> Result<(), Error> {
+        for clip in session.nodes.values().flat_map(|node| &node.clips) {
+            let file = Path::new(&clip.file);
+            if file.is_absolute() {
+                continue;
+            }
+            if file.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+                return Err(Error::new(
+                    ErrorCode::InvalidArgument,
+                    format!("clip {} plays {}, which leads out of the session's folder", clip.id, clip.file),
+                )
+                .remedy("add the clip by its whole path before the session moves"));
+            }
+            let (source, target) = (self.path.join(file), to.join(file));
+            if target.exists() || !source.exists() {
+                continue;
+            }
+            let doing = format!("copy {} to {}", source.display(), target.display());
+            target
+                .parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .and_then(|()| fs::copy(&source, &target).map(|_| ()))
+                .map_err(|e| Error::io(&doing, &e))?;
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> Result<Session, Error> {
+    let doing = format!("read {}", file.display());
+    let io = |e: std::io::Error| Error::io(&doing, &e);
+    let opened = File::open(file).map_err(io)?;
+    if opened.metadata().map_err(io)?.len() > MOST_BYTES {
+        return Err(Error::new(ErrorCode::InvalidArgument, format!("{} is too large", file.display()))
+            .expected("a session of at most 1 GiB"));
+    }
+    let mut text = String::new();
+    opened.take(MOST_BYTES).read_to_string(&mut text).map_err(io)?;
+    parse(&text).map_err(|mut error| {
+        error.message = format!("{}: {}", file.display(), error.message);
+        error
+    })
+}
+
+/// Reads a session from its text and checks it.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn parse(text: &str) -> Result<Session, Error> {
+    let damaged = |e: serde_json::Error| {
+        Error::new(ErrorCode::InvalidArgument, format!("the session is damaged: {e}"))
+            .remedy("mend the file at that place, or restore it from a backup")
+    };
+    let json: serde_json::Value = serde_json::from_str(text).map_err(damaged)?;
+    // The format comes first: a newer one may have any shape.
+    match json.get("format").and_then(serde_json::Value::as_u64) {
+        Some(format) if format == u64::from(FORMAT) => {}
+        Some(format) => {
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                format!("the session has the format {format}"),
+            )
+            .expected(format!("format {FORMAT}"))
+            .remedy("open it with a server of the version that wrote it"));
+        }
+        None => {
+            return Err(Error::new(ErrorCode::InvalidArgument, "this is not a session: it names no format")
+                .expected(format!("\"format\": {FORMAT}")));
+        }
+    }
+    let session: Session = serde_json::from_value(json).map_err(damaged)?;
+    session::validate(&session)?;
+    Ok(session)
+}
+
+#[cfg(test)]
+mod tests {
+    use aulos_protocol::Rate;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_session_survives_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let session = crate::control::fresh_session("s", Rate::default()).unwrap();
+        let folder = Folder::create(&path, &session).unwrap();
+        assert_eq!(Folder::open(&path).unwrap_err().code, ErrorCode::Busy);
+        drop(folder);
+        assert_eq!(Folder::open(&path).unwrap().1, session);
+        assert_eq!(Folder::create(&path, &session).unwrap_err().code, ErrorCode::Exists);
+    }
+
+    #[test]
+    fn unknown_fields_of_a_session_are_kept() {
+        let session = crate::control::fresh_session("s", Rate::default()).unwrap();
+        let mut json = serde_json::to_value(&session).unwrap();
+        json["colour"] = serde_json::json!("red");
+        json["nodes"][0]["icon"] = serde_json::json!({ "x": 1 });
+        let read = parse(&json.to_string()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), json);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_session_or_refused(text in ".{0,300}") {
+            prop_assert!(parse(&text).is_err());
+        }
+
+        #[test]
+        fn a_session_with_a_hole_is_read_or_refused(at in 0usize..4000, len in 1usize..40) {
+            let session = crate::control::fresh_session("s", Rate::default()).unwrap();
+            let text = serde_json::to_string_pretty(&session).unwrap();
+            let at = at % text.len();
+            let end = (at + len).min(text.len());
+            let cut = format!("{}{}", &text[..at], &text[end..]);
+            // Whatever is read must be valid.
+            if let Ok(session) = parse(&cut) {
+                prop_assert!(session::validate(&session).is_ok());
+            }
+        }
+    }
+}
