@@ -11,7 +11,7 @@ mod render;
 mod socket;
 mod store;
 
-use std::{process::ExitCode, sync::Arc, sync::mpsc::SyncSender};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc, sync::mpsc::SyncSender};
 
 use aulos_protocol::{Error, client::default_socket};
 use clap::Parser;
@@ -35,7 +35,12 @@ fn main() -> ExitCode {
             format!("info,bad_filter={error}").split(',').next().unwrap_or("info"),
         )
     });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

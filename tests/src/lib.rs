@@ -6,6 +6,7 @@
 mod compare;
 pub mod oracle;
 pub mod random;
+pub mod server;
 pub mod stepped;
 
 pub use compare::compare;

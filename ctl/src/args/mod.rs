@@ -260,7 +260,7 @@ pub struct Set {
     /// The parameter, or the value if the first word names the parameter already.
     #[arg(value_name = "PARAM|VALUE", allow_hyphen_values = true)]
     pub second: String,
-    /// The value; see below.
+    /// The value; --help tells the forms.
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
     pub third: Option<String>,
 }

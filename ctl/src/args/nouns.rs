@@ -250,7 +250,7 @@ pub struct SetParam {
     pub name: String,
     /// The parameter.
     pub param: String,
-    /// The value; see below.
+    /// The value; --help tells the forms.
     #[arg(allow_hyphen_values = true)]
     pub value: String,
 }

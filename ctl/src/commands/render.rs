@@ -62,7 +62,10 @@ pub fn run(cx: &mut Context, args: &args::Render) -> Result<(), Failure> {
     if cx.out.is_json() {
         return cx.out.json(&state);
     }
-    cx.out.did(format_args!("rendered {}", plain(&path)))?;
+    // The server's report names the file and what became of it.
+    if state.report.is_empty() {
+        cx.out.did(format_args!("rendered {}", plain(&path)))?;
+    }
     state.report.iter().try_for_each(|line| cx.out.did(plain(line)))
 }
 

@@ -44,14 +44,16 @@ fn set(cx: &mut Context, name: Option<String>, fade: Option<Position>) -> Result
     if name.is_none() && fade.is_none() {
         return Err(Failure::usage("session set wants --name or --fade"));
     }
-    let edit_fade_ms = match fade {
+    let seconds = match fade {
         None => None,
-        Some(Position::Seconds(seconds)) => Some(seconds * 1000.0),
+        Some(Position::Seconds(seconds)) => Some(seconds),
         Some(position) => {
             let frames = cx.frames(position)?;
-            Some(cx.clock()?.rate.seconds(frames) * 1000.0)
+            Some(cx.clock()?.rate.seconds(frames))
         }
     };
+    // To a nanosecond, or 5.1ms would come back as 5.1000000000000005.
+    let edit_fade_ms = seconds.map(|seconds| (seconds * 1e9).round() / 1e6);
     let mut done = Vec::new();
     done.extend(name.as_deref().map(|name| format!("name {}", plain(name))));
     done.extend(edit_fade_ms.map(|ms| format!("fades {ms} ms")));

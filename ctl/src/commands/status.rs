@@ -37,7 +37,12 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
         lines.push(format!("{}{text}", paint.dim(&format!("{label:<11}"))).trim_end().to_owned());
     };
 
-    let saved = if status.unsaved { paint.style(Style::Warn, "not saved") } else { paint.dim("saved") };
+    let saved = match (status.unsaved, &status.path) {
+        (true, _) => paint.style(Style::Warn, "not saved"),
+        (false, Some(_)) => paint.dim("saved"),
+        // An empty session in memory has nothing that could be saved.
+        (false, None) => "".into(),
+    };
     row("session", format!("{}  {saved}", paint.bold(&plain(&status.session))));
     row(
         "",

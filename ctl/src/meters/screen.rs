@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, Stdout, Write, stdout},
-    sync::Once,
+    sync::{
+        Once,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crossterm::{
@@ -16,6 +19,10 @@ use crossterm::{
 };
 
 use crate::failure::Failure;
+
+/// Whether the terminal is taken. Giving it back twice would put the cursor where it was before, over whatever
+/// has been said since.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, with a screen of its own, no cursor, and keys that come at once. Dropping it gives it back.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ impl Screen {
         give_back_on_panic();
         // Made first, so that it is given back when only half of what follows works.
         let mut screen = Self { out: stdout() };
+        TAKEN.store(true, Ordering::SeqCst);
         enable_raw_mode().map_err(Failure::Output)?;
         execute!(screen.out, EnterAlternateScreen, Hide).map_err(Failure::Output)?;
         Ok(screen)
@@ -77,6 +85,9 @@ impl Drop for Screen {
 
 /// Gives the terminal back. If that fails the terminal is gone, and there is nobody to tell.
 fn give_back() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let _ = execute!(stdout(), EndSynchronizedUpdate, Show, LeaveAlternateScreen);
     let _ = disable_raw_mode();
 }

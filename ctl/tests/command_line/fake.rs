@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use aulos_protocol::{
@@ -92,10 +93,9 @@ impl Drop for Fake {
 }
 
 fn serve(stream: UnixStream, mood: &Mood, log: &Mutex<Vec<Request>>, cancelled: &AtomicUsize) {
-    let mut writer = stream.try_clone().unwrap();
+    let writer = stream.try_clone().unwrap();
     // A client that went away is no concern of the server.
-    let mut say =
-        |message: FromServer| writer.write_all((write_from_server(&message) + "\n").as_bytes()).is_ok();
+    let say = |message| tell(&writer, &message);
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { return };
         if *mood == Mood::Deaf {
@@ -114,42 +114,56 @@ fn serve(stream: UnixStream, mood: &Mood, log: &Mutex<Vec<Request>>, cancelled: 
             Ask::Command(command) => obey(command, mood, cancelled),
             Ask::Query(query) => reply(query, mood, cancelled),
         };
-        let is_subscribed = matches!(result, Ok(Reply::Subscribed(_)));
+        let telemetry_hz = match (&request.ask, &result) {
+            (Ask::Query(Query::Subscribe { telemetry_hz }), Ok(_)) => Some(*telemetry_hz),
+            _ => None,
+        };
         if let Some(id) = request.id {
             say(FromServer::Answer { id, result });
         }
         if let Ask::Command(Command::Shutdown) = request.ask {
             return;
         }
-        if is_subscribed {
+        if let Some(hz) = telemetry_hz {
             say(FromServer::Event(Event::Warning { message: "a file is missing".into() }));
             if *mood == Mood::HangingUp {
+                if hz > 0.0 {
+                    say(telemetry(0));
+                    std::thread::sleep(Duration::from_millis(100));
+                }
                 say(FromServer::Event(Event::Dropped { reason: "too slow".into() }));
                 return;
             }
-            std::thread::spawn({
-                let mut writer = writer.try_clone().unwrap();
-                move || send_telemetry(&mut writer)
-            });
+            if hz > 0.0 {
+                let writer = writer.try_clone().unwrap();
+                std::thread::spawn(move || {
+                    for round in 0.. {
+                        if !tell(&writer, &telemetry(round)) {
+                            return;
+                        }
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                });
+            }
         }
     }
 }
 
-fn send_telemetry(writer: &mut UnixStream) {
-    for round in 0.. {
-        let line = write_from_server(&FromServer::Telemetry(Telemetry {
-            frame: Frames(round * 960),
-            transport: TransportState { rolling: true, position: Frames(round * 960), ..Default::default() },
-            load: 0.1,
-            late: 0,
-            underruns: 0,
-            meters: meters(if round == 0 { 1.0 } else { 0.5 }),
-        }));
-        if writer.write_all((line + "\n").as_bytes()).is_err() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+/// Whether the client was there to hear it; one that went away is no concern of the server.
+fn tell(mut stream: &UnixStream, message: &FromServer) -> bool {
+    stream.write_all((write_from_server(message) + "\n").as_bytes()).is_ok()
+}
+
+/// The first has a peak that the others do not have.
+fn telemetry(round: u64) -> FromServer {
+    FromServer::Telemetry(Telemetry {
+        frame: Frames(round * 960),
+        transport: TransportState { rolling: true, position: Frames(round * 960), ..Default::default() },
+        load: 0.1,
+        late: 0,
+        underruns: 0,
+        meters: meters(if round == 0 { 1.0 } else { 0.5 }),
+    })
 }
 
 fn meters(peak: f32) -> Vec<MeterReading> {

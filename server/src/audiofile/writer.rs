@@ -188,7 +188,8 @@ mod tests {
     fn a_file_that_becomes_too_large_is_refused_before_it_is() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("large.wav");
-        for (format, depth) in [(AudioFormat::Wav, SampleDepth::Float32), (AudioFormat::Flac, SampleDepth::Int16)]
+        for (format, depth) in
+            [(AudioFormat::Wav, SampleDepth::Float32), (AudioFormat::Flac, SampleDepth::Int16)]
         {
             let mut writer = Writer::create(&path, format, depth, Rate::default(), 2).unwrap();
             writer.frames = writer.most_frames - 10;

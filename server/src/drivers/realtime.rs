@@ -10,7 +10,7 @@ const PRIORITY: u8 = 70;
 
 /// Gives the calling thread SCHED_FIFO; the priority, or why it is refused.
 pub fn request() -> Result<u8, String> {
-    let priority = ThreadPriority::Crossplatform(PRIORITY.try_into().map_err(|e: &str| e.to_string())?);
+    let priority = ThreadPriority::Crossplatform(PRIORITY.try_into()?);
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     match set_thread_priority_and_policy(thread_native_id(), priority, policy) {
         Ok(()) => Ok(PRIORITY),

@@ -131,8 +131,5 @@ fn the_length_of_wav_files_is_limited() {
             assert!(size + 68 <= u64::from(u32::MAX) && size + 1_000 > u64::from(u32::MAX));
         }
     }
-    assert_eq!(
-        Writer::most_frames(AudioFormat::Flac, SampleDepth::Int16, 8).unwrap(),
-        (1 << 36) - 1
-    );
+    assert_eq!(Writer::most_frames(AudioFormat::Flac, SampleDepth::Int16, 8).unwrap(), (1 << 36) - 1);
 }

@@ -28,8 +28,7 @@ fn floats_keep_their_bits() {
     assert_eq!((spec.sample_rate, spec.channels, spec.bits_per_sample), (96_000, 2, 32));
     assert_eq!(spec.sample_format, SampleFormat::Float);
     let read: Vec<u32> = reader.samples::<f32>().map(|sample| sample.unwrap().to_bits()).collect();
-    let right: Vec<u32> =
-        (0..8).flat_map(|n| [channels[0][n].to_bits(), channels[1][n].to_bits()]).collect();
+    let right: Vec<u32> = (0..8).flat_map(|n| [channels[0][n].to_bits(), channels[1][n].to_bits()]).collect();
     assert_eq!(read, right);
 }
 
@@ -92,7 +91,13 @@ fn hard(kind: usize, bits: u32, frame: usize, channel: usize) -> i64 {
         7 if noise % 7 < 3 => -most,
         7 => most - 1,
         8 => ((frame as f64 * 0.03 + channel as f64).sin() * (most - 1) as f64) as i64,
-        _ => if frame % 1_000 == 999 { most - 1 } else { noise >> 12 },
+        _ => {
+            if frame % 1_000 == 999 {
+                most - 1
+            } else {
+                noise >> 12
+            }
+        }
     }
 }
 
@@ -130,7 +135,9 @@ proptest! {
 #[test]
 fn flac_files_satisfy_the_reference_decoder() {
     let folder = TempDir::new().unwrap();
-    for (n, rate) in [8_000, 22_050, 48_000, 65_537, 96_000, 176_400, 192_000, 384_000].into_iter().enumerate() {
+    for (n, rate) in
+        [8_000, 22_050, 48_000, 65_537, 96_000, 176_400, 192_000, 384_000].into_iter().enumerate()
+    {
         for (depth, bits) in [(SampleDepth::Int16, 16), (SampleDepth::Int24, 24)] {
             let path = folder.path().join(format!("{rate}-{bits}.flac"));
             let frames = [1, 15, 31, 63, 4_096, 4_097, 9_000, 20_000][n];

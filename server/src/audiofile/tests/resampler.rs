@@ -75,7 +75,11 @@ fn high_notes_pass_and_what_the_rate_cannot_hold_does_not() {
             let stops = 0.5 * f64::from(to) + 20.0;
             let output = resample(from, to, &[sine(stops, from, from as usize)], 4_000).remove(0);
             let worst = middle.map(|n| f64::from(output[n].abs())).fold(0.0, f64::max);
-            assert!(decibels(worst / 0.9) < -120.0, "{from} to {to}: {} dB at {stops} Hz", decibels(worst / 0.9));
+            assert!(
+                decibels(worst / 0.9) < -120.0,
+                "{from} to {to}: {} dB at {stops} Hz",
+                decibels(worst / 0.9)
+            );
         }
     }
 }
@@ -90,7 +94,8 @@ fn an_impulse_stays_at_its_time() {
             let mut input = vec![0.0; 30_000.max(step_in * 200)];
             input[steps * step_in] = 1.0;
             let output = resample(from, to, &[input], 512).remove(0);
-            let peak = (0..output.len()).max_by(|&a, &b| output[a].abs().total_cmp(&output[b].abs())).unwrap();
+            let peak =
+                (0..output.len()).max_by(|&a, &b| output[a].abs().total_cmp(&output[b].abs())).unwrap();
             assert_eq!(peak, steps * step_out, "{from} to {to}");
             // The same on both sides, so it is in the middle of that frame.
             for side in 1..=(peak.min(50)) {
