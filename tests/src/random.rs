@@ -20,7 +20,7 @@ pub use distribution::{Distribution, describe, table};
 
 use crate::oracle::{self, Outcome, Start};
 use build::Builder;
-use rng::Rng;
+pub use rng::Rng;
 
 /// A session and all that it needs to sound.
 #[derive(Clone, Debug)]

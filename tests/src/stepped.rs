@@ -129,13 +129,14 @@ impl Stepped {
         })
     }
 
-    /// Moves the transport at the present frame.
+    /// Moves the transport at the present frame, or as soon as the fades before it leave room.
     ///
     /// # Panics
-    /// If the engine does not take it over.
+    /// If the engine refuses it.
     pub fn transport(&mut self, change: aulos_engine::TransportChange) {
-        let ticket = self.controller.transport(change).unwrap_or_else(|e| panic!("{e}"));
-        self.take_over(ticket);
+        self.controller.transport(change).unwrap_or_else(|e| panic!("{e}"));
+        self.engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 0, &Patience);
+        self.controller.poll();
     }
 
     /// The frame at which the batch `ticket` is applied.

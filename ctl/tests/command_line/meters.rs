@@ -83,17 +83,17 @@ impl OnTerminal {
         !tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO)
     }
 
-    /// Waits for the end, and makes sure that the terminal is as it was.
-    fn end(mut self) -> (i32, String) {
+    /// Waits for the end, and makes sure that the terminal is as it was before `last_words` are said.
+    fn end(mut self, last_words: &str) -> i32 {
         let code = self.child.wait().unwrap().code().expect("no signal");
         assert!(!self.is_raw(), "the terminal is cooked again");
         self.wait_for("\u{1b}[?1049l");
         self.wait_for("\u{1b}[?25h");
-        // What is said at the end is said after that.
-        std::thread::sleep(Duration::from_millis(50));
+        self.wait_for(last_words);
         let shown = self.shown();
         let (_, after) = shown.rsplit_once("\u{1b}[?1049l").unwrap();
-        (code, after.to_owned())
+        assert_eq!(after.trim(), last_words);
+        code
     }
 }
 
@@ -104,7 +104,7 @@ fn the_terminal_is_given_back_by_a_key() {
         let mut meters = OnTerminal::start(&fake, "meters");
         assert!(meters.is_raw());
         meters.keyboard.write_all(key.as_bytes()).unwrap();
-        assert_eq!(meters.end().0, 0, "{key:?}");
+        assert_eq!(meters.end(""), 0, "{key:?}");
     }
 }
 
@@ -114,14 +114,14 @@ fn the_terminal_is_given_back_on_a_signal_and_when_time_is_up() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let meters = OnTerminal::start(&fake, "meters");
         kill_process(Pid::from_child(&meters.child), signal).unwrap();
-        assert_eq!(meters.end().0, code);
+        assert_eq!(meters.end(""), code);
     }
-    assert_eq!(OnTerminal::start(&fake, "meters --for 0.3").end().0, 0);
+    assert_eq!(OnTerminal::start(&fake, "meters --for 0.3").end(""), 0);
 }
 
 #[test]
 fn the_terminal_is_given_back_when_the_server_goes() {
     let fake = Fake::start(Mood::HangingUp);
-    let (code, after) = OnTerminal::start(&fake, "meters").end();
-    assert_eq!((code, after.trim()), (3, "aulosctl: the server hung up: too slow"));
+    let meters = OnTerminal::start(&fake, "meters");
+    assert_eq!(meters.end("aulosctl: the server hung up: too slow"), 3);
 }

@@ -39,7 +39,9 @@ fn an_interrupted_render_is_cancelled() {
         let fake = Fake::start(Mood::Endless);
         let child = aulosctl(&fake, "render /tmp/mix.wav").stderr(Stdio::piped()).spawn().unwrap();
         // The render has begun once it was asked how it is getting on.
-        while fake.asked().len() < 2 {
+        let mut asked = 0;
+        while asked < 2 {
+            asked += fake.asked().len();
             std::thread::sleep(Duration::from_millis(5));
         }
         kill_process(Pid::from_child(&child), signal).unwrap();

@@ -103,8 +103,10 @@ fn readiness(rack: &Rack, order: &[InstanceId], line_is_new: &BTreeSet<TermId>) 
 
 /// Gives every delayed term its line, and says which terms begin to fade, and when.
 pub fn fades(rack: &mut Rack, order: &[InstanceId], changes: Changes) -> Vec<FadeStart> {
-    let delayed: Vec<(TermId, usize)> =
+    let mut delayed: Vec<(TermId, usize)> =
         rack.terms.iter().filter(|(id, _)| id.delay > 0).map(|(id, term)| (*id, term.output)).collect();
+    // The longest first: its line serves the others.
+    delayed.sort_by_key(|(id, _)| std::cmp::Reverse(id.delay));
     let mut line_is_new = BTreeSet::new();
     for (id, output) in delayed {
         if rack.line_of.contains_key(&id) {

@@ -2,10 +2,11 @@
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Debug)]
-pub(super) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
-    pub(super) fn new(seed: u64) -> Self {
+    /// The numbers of a seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -18,30 +19,32 @@ impl Rng {
     }
 
     /// 0 to `end` − 1. Not quite even, by less than anyone will see in a test.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
     /// `from` to `to`, both included.
-    pub(super) fn range(&mut self, from: u64, to: u64) -> u64 {
+    pub fn range(&mut self, from: u64, to: u64) -> u64 {
         from + self.below(to - from + 1)
     }
 
     /// `from` to `to` tenths, both included, as a number.
-    pub(super) fn tenths(&mut self, from: i64, to: i64) -> f64 {
+    pub fn tenths(&mut self, from: i64, to: i64) -> f64 {
         (from + self.below((to - from + 1) as u64) as i64) as f64 / 10.0
     }
 
     /// True so many times in a hundred.
-    pub(super) fn percent(&mut self, percent: u64) -> bool {
+    pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    /// One of them.
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len() as u64) as usize]
     }
 
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    /// Puts them in any order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.below(last as u64 + 1) as usize;
             items.swap(last, other);

@@ -1,11 +1,11 @@
 //! Files that are not as they should be.
 
-use std::ops::Range;
-
 use aulos_protocol::ErrorCode;
 use proptest::prelude::*;
 
-use super::super::cells::CHUNK;
+use super::super::cells::{CHUNK, Keeper};
+use super::super::decode::{Decode, Fault, FileInfo};
+use super::super::loader::Loader;
 use super::super::{decode, probe};
 use super::exact::wav;
 use super::*;
@@ -115,30 +115,29 @@ fn a_flac_file_of_unknown_length_is_counted() {
     assert_same(&decode_all(&path)[0], &made.samples(0, 0, made.frames), 0);
 }
 
-/// The frames of the blocks that are damaged, of 4,096 frames each.
-const DAMAGED: Range<u64> = 5 * 4_096..6 * 4_096;
-
-/// A FLAC file in which one block has been overwritten in part.
-fn damaged(folder: &TempDir) -> (Made, PathBuf) {
-    let made = Made::new(folder.path(), Kind::Flac16, 1, 60_000, 1);
+/// A FLAC file in which some blocks of 4,096 frames have been overwritten in part, and what must be read.
+fn damaged(folder: &TempDir, frames: u64, blocks: &[u64]) -> (PathBuf, Vec<f32>) {
+    let made = Made::new(folder.path(), Kind::Flac16, 1, frames, 1);
     let mut bytes = std::fs::read(&made.path).unwrap();
-    let start = (0..bytes.len())
-        .find(|&n| bytes[n..].starts_with(&[0xff, 0xf8]) && bytes.get(n + 4) == Some(&5))
-        .unwrap();
-    bytes[start + 1_000..start + 1_100].fill(0x55);
-    let path = file(folder, "damaged.flac", &bytes);
-    (made, path)
+    let mut right = made.samples(0, 0, made.frames);
+    for &block in blocks {
+        let number = u8::try_from(block).unwrap();
+        let start = (42..bytes.len())
+            .find(|&n| bytes[n..].starts_with(&[0xff, 0xf8]) && bytes.get(n + 4) == Some(&number))
+            .unwrap();
+        bytes[start + 1_000..start + 1_100].fill(0x55);
+        let silent = (block * 4_096) as usize..((block + 1) * 4_096).min(frames) as usize;
+        right[silent].fill(0.0);
+    }
+    (file(folder, "damaged.flac", &bytes), right)
 }
 
 #[test]
 fn a_damaged_block_is_silent_and_told_once() {
     let folder = TempDir::new().unwrap();
-    let (made, path) = damaged(&folder);
+    let (path, right) = damaged(&folder, 60_000, &[5]);
     assert_eq!(probe(&path).unwrap().frames, 60_000);
-    let mut right = made.samples(0, 0, made.frames);
-    right[DAMAGED.start as usize..DAMAGED.end as usize].fill(0.0);
     assert_same(&decode_all(&path)[0], &right, 0);
-
     let streams = Streams::new(0).unwrap();
     // In several orders, and with streams that begin anywhere.
     for order in [[0, 5, 6, 4, 14], [6, 5, 4, 3, 5], [5, 5, 0, 9, 5], [14, 2, 5, 7, 6]] {
@@ -149,7 +148,7 @@ fn a_damaged_block_is_silent_and_told_once() {
             let (complete, out) = read(&stream, 0, from, CHUNK as u64);
             assert!(complete);
             let mut right = right[from as usize..].to_vec();
-            right.resize(CHUNK, 0.0);
+            right.resize(CHUNK.max(right.len()), 0.0);
             assert_same(&out, &right[..CHUNK], from);
         }
         let errors = streams.take_errors();
@@ -159,6 +158,65 @@ fn a_damaged_block_is_silent_and_told_once() {
         assert!(errors[0].message.contains("20480"), "{errors:?}");
     }
     assert_eq!(streams.underruns(), 0);
+}
+
+#[test]
+fn damage_is_the_same_in_whatever_order_it_is_found() {
+    let folder = TempDir::new().unwrap();
+    let frames = 480_000;
+    // The first block, neighbours, one far behind the beginning, and the last.
+    let (path, right) = damaged(&folder, frames, &[0, 3, 4, 60, 99, 117]);
+    // The last block is lost, so the file ends before it.
+    let end = 117 * 4_096;
+    assert_eq!(probe(&path).unwrap().frames, end);
+    assert_same(&decode_all(&path)[0], &right[..end as usize], 0);
+    for seed in 0..6 {
+        let mut decoder = decode::open(&path).unwrap();
+        let mut out = vec![0.0; 5_000];
+        for n in 0..60 {
+            let from = hash(seed << 32 | n) % (end - 5_000);
+            // The first to find the damage tells of it.
+            let _ = decoder.read(from, &mut out);
+            assert_same(&out, &right[from as usize..from as usize + 5_000], from);
+        }
+    }
+}
+
+/// A file whose decoder misbehaves in chunk 1, as a defect of a library would.
+#[derive(Debug)]
+struct Misbehaving(fn() -> Fault);
+
+impl Decode for Misbehaving {
+    fn info(&self) -> FileInfo {
+        FileInfo { channels: 1, rate: 48_000, frames: 3 * CHUNK as u64 }
+    }
+
+    fn read(&mut self, from: u64, out: &mut [f32]) -> Result<(), Fault> {
+        out.fill(0.5);
+        if from == CHUNK as u64 { Err((self.0)()) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_decoder_that_fails_or_panics_costs_only_its_stream() {
+    let io: fn() -> Fault = || Fault::Io(std::io::Error::other("the disk is gone"));
+    let panic: fn() -> Fault = || panic!("a defect of the decoder");
+    for (failure, reason) in [(io, "the disk is gone"), (panic, "confuse the decoder")] {
+        let decoder = Misbehaving(failure);
+        let keeper = Keeper::new(3, 3, 1);
+        let path = Path::new("misbehaving.wav");
+        let stream = Stream::new(path, decoder.info(), keeper.cells().clone(), 3, Arc::default());
+        let stream = Arc::new(stream);
+        let mut loader = Loader::new(stream.clone(), keeper, Box::new(decoder));
+        loader.want(vec![0, 1, 2]);
+        let mut scratch = Vec::new();
+        let told: Vec<_> = (0..4).filter_map(|_| loader.load_one(&mut scratch)).collect();
+        assert!(loader.done());
+        assert_eq!(told.len(), 1);
+        assert!(told[0].message.contains(reason) && told[0].message.contains("misbehaving.wav"), "{told:?}");
+        assert_eq!(read(&stream, 0, 0, 10), (true, vec![0.5; 10]));
+        assert_eq!(read(&stream, 0, 2 * CHUNK as u64, 10), (true, vec![0.0; 10]), "all that follows is silent");
+    }
 }
 
 #[test]

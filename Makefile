@@ -1,0 +1,48 @@
+# Two commands: `make run` plays the demo session, `make test` runs every test. Both install what is missing.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# What the build needs, then what the tests compare with and play.
+PACKAGES = gcc libc6-dev sox flac alsa-utils hydrogen-data
+
+.PHONY: run test deps build lint fmt install clean
+
+run: deps
+	$(CARGO) build --release --locked -p aulos-server -p aulos-ctl
+	demo/run target/release
+
+test: deps
+	$(CARGO) test --workspace --locked
+
+# Installs the packages that are not there yet; does nothing, and needs no rights, when all are.
+deps:
+	@missing=""; for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+build:
+	$(CARGO) build --release --locked --workspace
+
+# What every change must pass beside the tests.
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+fmt:
+	$(CARGO) fmt
+
+install: build
+	install -D -m 755 target/release/aulosd $(DESTDIR)$(PREFIX)/bin/aulosd
+	install -D -m 755 target/release/aulosctl $(DESTDIR)$(PREFIX)/bin/aulosctl
+
+clean:
+	$(CARGO) clean
