@@ -33,6 +33,13 @@ pub enum EdgeId {
     Normal(NodeId, u16),
 }
 
+impl Rank {
+    /// The rank of what a track's player adds.
+    pub fn of_player(track: NodeId, channel: u16) -> Self {
+        Self { internal: true, node: track, port: channel, link: 0 }
+    }
+}
+
 /// A connection of two stages.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Edge {
@@ -133,7 +140,7 @@ impl Graph {
             let at = |stage| index[&StageId { node: track.id, stage }];
             for channel in 0..track.channels {
                 let edge = |id| {
-                    let rank = Rank { internal: true, node: track.id, port: channel, link: 0 };
+                    let rank = Rank::of_player(track.id, channel);
                     let channel = usize::from(channel);
                     Edge { id, output: channel, input: channel, gain: 1.0, rank }
                 };

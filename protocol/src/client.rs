@@ -23,6 +23,8 @@ pub struct Client {
     writer: UnixStream,
     next_id: u64,
     kept: VecDeque<Notice>,
+    /// The beginning of a line whose end had not come when the time ran out.
+    partial: Vec<u8>,
 }
 
 /// What a server tells without being asked.
@@ -71,7 +73,13 @@ impl Client {
                 .remedy("start one with aulosd, or name its socket with --socket or $AULOS_SOCKET")
         })?;
         let writer = stream.try_clone().map_err(|error| gone(&error))?;
-        let mut client = Self { reader: BufReader::new(stream), writer, next_id: 1, kept: VecDeque::new() };
+        let mut client = Self {
+            reader: BufReader::new(stream),
+            writer,
+            next_id: 1,
+            kept: VecDeque::new(),
+            partial: Vec::new(),
+        };
         client.set_timeout(timeout)?;
         match client.query(Query::Hello { protocol: PROTOCOL })? {
             Reply::Hello(hello) => Ok((client, hello)),
@@ -125,7 +133,7 @@ impl Client {
                 FromServer::Answer { id: of, result } if of == id => return result,
                 // An answer without an id is the server's word on a line that it could not read.
                 FromServer::Answer { id: of, result } if of.is_null() => return result,
-                FromServer::Answer { .. } => {}
+                FromServer::Answer { .. } | FromServer::Unknown => {}
                 FromServer::Event(Event::Dropped { reason }) => {
                     return Err(Error::new(ErrorCode::Unreachable, format!("the server hung up: {reason}")));
                 }
@@ -150,10 +158,10 @@ impl Client {
     /// # Errors
     /// [`ErrorCode::Unreachable`] if the server went away or the time ran out.
     pub fn read_line(&mut self) -> Result<String, Error> {
-        let mut line = String::new();
-        match self.reader.read_line(&mut line) {
+        match self.reader.read_until(b'\n', &mut self.partial) {
             Ok(0) => Err(Error::new(ErrorCode::Unreachable, "the server closed the connection")),
-            Ok(_) => Ok(line),
+            Ok(_) => String::from_utf8(std::mem::take(&mut self.partial))
+                .map_err(|_| Error::new(ErrorCode::Parse, "the server sent a line that is not UTF-8")),
             Err(error) => Err(gone(&error)),
         }
     }
@@ -170,7 +178,7 @@ impl Client {
             match read_from_server(&self.read_line()?)? {
                 FromServer::Event(event) => return Ok(Notice::Event(event)),
                 FromServer::Telemetry(telemetry) => return Ok(Notice::Telemetry(telemetry)),
-                FromServer::Answer { .. } => {}
+                FromServer::Answer { .. } | FromServer::Unknown => {}
             }
         }
     }

@@ -121,9 +121,12 @@ pub enum Command {
     NewSession {
         /// The session's folder; must not hold a session yet.
         path: String,
-        /// The rate; the driver's unless said, and the driver's rate must fit.
+        /// The rate; that of the open session unless said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rate: Option<Rate>,
+        /// Begins it even though the session that is open has changes that are not saved; they are lost.
+        #[serde(default)]
+        discard: bool,
     },
     /// Closes the session and opens another.
     #[serde(rename = "session_open")]

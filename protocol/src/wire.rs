@@ -53,6 +53,9 @@ pub enum FromServer {
     Event(Event),
     /// The newest of what moves.
     Telemetry(Telemetry),
+    /// A notification of a newer server that this version does not know; to be left alone. New messages do not
+    /// raise the protocol's version.
+    Unknown,
 }
 
 #[derive(Deserialize)]
@@ -204,6 +207,7 @@ pub fn write_from_server(message: &FromServer) -> String {
         FromServer::Telemetry(telemetry) => {
             serde_json::to_string(&Notification { jsonrpc: "2.0", method: "telemetry", params: telemetry })
         }
+        FromServer::Unknown => Ok(String::new()),
     };
     line.unwrap_or_else(|error| unreachable!("messages are plain data: {error}"))
 }
@@ -219,11 +223,14 @@ pub fn read_from_server(line: &str) -> Result<FromServer, Error> {
     };
     let mut json: Json = serde_json::from_str(line).map_err(parse)?;
     match json.get("method").and_then(Json::as_str) {
-        Some("event") => serde_json::from_value(json["params"].take()).map(FromServer::Event).map_err(parse),
+        Some("event") => {
+            Ok(serde_json::from_value(json["params"].take()).map_or(FromServer::Unknown, FromServer::Event))
+        }
         Some("telemetry") => {
             serde_json::from_value(json["params"].take()).map(FromServer::Telemetry).map_err(parse)
         }
-        _ => {
+        Some(_) => Ok(FromServer::Unknown),
+        None => {
             let id = json["id"].take();
             let result = if let Some(error) = json.get_mut("error") {
                 Err(serde_json::from_value(error["data"].take()).map_err(parse)?)
@@ -312,6 +319,12 @@ mod tests {
         }
         let error = read(r#"{"jsonrpc":"2.0","id":1,"method":"lnik"}"#).unwrap_err();
         assert!(error.close.contains(&"link".to_owned()));
+    }
+
+    #[test]
+    fn what_a_newer_server_tells_is_left_alone() {
+        let line = r#"{"jsonrpc":"2.0","method":"event","params":{"event":"weather","data":{"rain":true}}}"#;
+        assert_eq!(read_from_server(line).unwrap(), FromServer::Unknown);
     }
 
     proptest! {

@@ -120,9 +120,12 @@ pub enum SessionVerb {
     New {
         /// The folder; must not hold a session yet.
         path: std::path::PathBuf,
-        /// The rate, such as 48000 or 44.1k [default: the driver's].
+        /// The rate, such as 48000 or 44.1k [default: that of the open session].
         #[arg(long, value_name = "HZ", value_parser = super::rate)]
         rate: Option<Rate>,
+        /// Lose the changes of the open session that are not saved.
+        #[arg(long)]
+        discard: bool,
     },
     /// Close the session and open another; not undoable
     Open {

@@ -17,10 +17,10 @@ use crate::{
 /// A path that cannot be said, or the server's refusal.
 pub fn run(cx: &mut Context, verb: SessionVerb) -> Result<(), Failure> {
     match verb {
-        SessionVerb::New { path, rate } => {
+        SessionVerb::New { path, rate, discard } => {
             let path = absolute_path(&path)?;
             let text = format!("new session {}", plain(&path));
-            cx.change(Command::NewSession { path, rate }, |_, _| Ok(text))
+            cx.change(Command::NewSession { path, rate, discard }, |_, _| Ok(text))
         }
         SessionVerb::Open { path, discard } => {
             let path = absolute_path(&path)?;

@@ -370,3 +370,7 @@ impl Run<'_> {
         self.states[index] = State::Done;
     }
 }
+
+#[cfg(test)]
+#[path = "executor_tests.rs"]
+mod tests;

@@ -9,6 +9,8 @@ mod order;
 mod rack;
 mod terms;
 mod verify;
+#[cfg(test)]
+mod verify_tests;
 
 pub use latency::{Arrivals, arrivals, timings, total};
 pub use rack::{ClipLibrary, Rack};

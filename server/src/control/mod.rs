@@ -267,7 +267,7 @@ impl Control {
             | Command::Loop { .. } => {
                 return self.order_transport(&command, answer);
             }
-            Command::NewSession { path, rate } => self.new_session(&path, rate),
+            Command::NewSession { path, rate, discard } => self.new_session(&path, rate, discard),
             Command::OpenSession { path, discard } => self.open_session(&path, discard),
             Command::SaveSession { path } => self.save_session(path.as_deref()),
             Command::Render(render) => self.start_render(render),

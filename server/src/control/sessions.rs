@@ -38,9 +38,14 @@ impl Control {
         path.file_name().map_or_else(|| "untitled".into(), |name| name.to_string_lossy().into_owned())
     }
 
-    pub(super) fn new_session(&mut self, path: &str, rate: Option<Rate>) -> Result<Reply, Error> {
+    pub(super) fn new_session(
+        &mut self,
+        path: &str,
+        rate: Option<Rate>,
+        discard: bool,
+    ) -> Result<Reply, Error> {
         let path = absolute(path)?;
-        self.keep_unsaved(false)?;
+        self.keep_unsaved(discard)?;
         let rate = rate.unwrap_or(self.controller.session().rate);
         let session = fresh_session(&Self::name_of(&path), rate)?;
         let folder = Folder::create(&path, &session)?;
@@ -77,7 +82,7 @@ impl Control {
             ErrorCode::Unavailable,
             format!("the session \"{name}\" has changes that are not saved"),
         )
-        .remedy("save it first with: aulosctl session save, or open with --discard"))
+        .remedy("save it first with: aulosctl session save, or let them go with --discard"))
     }
 
     pub(super) fn unsaved(&self) -> bool {

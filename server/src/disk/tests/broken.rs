@@ -215,7 +215,11 @@ fn a_decoder_that_fails_or_panics_costs_only_its_stream() {
         assert_eq!(told.len(), 1);
         assert!(told[0].message.contains(reason) && told[0].message.contains("misbehaving.wav"), "{told:?}");
         assert_eq!(read(&stream, 0, 0, 10), (true, vec![0.5; 10]));
-        assert_eq!(read(&stream, 0, 2 * CHUNK as u64, 10), (true, vec![0.0; 10]), "all that follows is silent");
+        assert_eq!(
+            read(&stream, 0, 2 * CHUNK as u64, 10),
+            (true, vec![0.0; 10]),
+            "all that follows is silent"
+        );
     }
 }
 
