@@ -6,7 +6,7 @@ use std::{
 };
 
 use aulos_protocol::{
-    Event, Telemetry,
+    Event, MeterReading, Telemetry,
     wire::{FromServer, write_from_server},
 };
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,30 @@ struct Subscriber {
     outlet: Outlet,
     period: Option<Duration>,
     told: Instant,
+    peaks: Peaks,
+}
+
+/// The highest peaks of each node since they were taken last. Everybody who looks at meters has their own, so
+/// that nobody takes a peak away from another.
+#[derive(Debug, Default)]
+pub struct Peaks(Vec<MeterReading>);
+
+impl Peaks {
+    /// Notes readings.
+    pub fn note(&mut self, readings: &[MeterReading]) {
+        let before = std::mem::replace(&mut self.0, readings.to_vec());
+        for (at, now) in self.0.iter_mut().enumerate() {
+            // Nodes keep their order; only when some came or went must they be looked for.
+            let same = before.get(at).filter(|old| old.node == now.node);
+            let Some(old) = same.or_else(|| before.iter().find(|old| old.node == now.node)) else { continue };
+            now.peaks.iter_mut().zip(&old.peaks).for_each(|(now, old)| *now = now.max(*old));
+        }
+    }
+
+    /// The peaks since the last time.
+    pub fn take(&mut self) -> Vec<MeterReading> {
+        std::mem::take(&mut self.0)
+    }
 }
 
 /// The subscribers.
@@ -40,7 +64,8 @@ impl Hub {
     pub fn subscribe(&mut self, connection: u64, outlet: Outlet, telemetry_hz: f64) {
         let period =
             (telemetry_hz > 0.0).then(|| Duration::from_secs_f64(1.0 / telemetry_hz.clamp(0.01, MOST_HZ)));
-        self.subscribers.insert(connection, Subscriber { outlet, period, told: Instant::now() });
+        self.subscribers
+            .insert(connection, Subscriber { outlet, period, told: Instant::now(), peaks: Peaks::default() });
     }
 
     /// Ends telling a connection.
@@ -66,6 +91,18 @@ impl Hub {
         });
     }
 
+    /// Whether anybody looks at meters.
+    pub fn wants_meters(&self) -> bool {
+        self.subscribers.values().any(|subscriber| subscriber.period.is_some())
+    }
+
+    /// Notes what the meters say, for everybody who looks at them.
+    pub fn note_peaks(&mut self, readings: &[MeterReading]) {
+        for subscriber in self.subscribers.values_mut().filter(|subscriber| subscriber.period.is_some()) {
+            subscriber.peaks.note(readings);
+        }
+    }
+
     /// Whether anybody's telemetry is due.
     pub fn wants_telemetry(&self) -> bool {
         self.subscribers.values().any(Subscriber::is_due)
@@ -73,11 +110,14 @@ impl Hub {
 
     /// Tells telemetry to those for whom it is due and whose queue has room to spare; lossy by intent.
     pub fn tell_telemetry(&mut self, telemetry: &Telemetry) {
-        let line = write_from_server(&FromServer::Telemetry(telemetry.clone()));
         for subscriber in self.subscribers.values_mut().filter(|subscriber| subscriber.is_due()) {
             subscriber.told = Instant::now();
             let lines = &subscriber.outlet.lines;
-            if lines.capacity() > lines.max_capacity() / 2 && lines.try_send(line.clone()).is_err() {
+            if lines.capacity() <= lines.max_capacity() / 2 {
+                continue;
+            }
+            let telemetry = Telemetry { meters: subscriber.peaks.take(), ..telemetry.clone() };
+            if lines.try_send(write_from_server(&FromServer::Telemetry(telemetry))).is_err() {
                 tracing::debug!("a connection went away");
             }
         }
@@ -92,5 +132,23 @@ impl Hub {
 impl Subscriber {
     fn is_due(&self) -> bool {
         self.period.is_some_and(|period| self.told.elapsed() >= period)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(node: &str, peak: f32) -> MeterReading {
+        MeterReading { node: node.into(), peaks: vec![peak] }
+    }
+
+    #[test]
+    fn the_highest_peak_is_kept_until_it_is_taken() {
+        let mut peaks = Peaks::default();
+        peaks.note(&[reading("a", 0.5), reading("b", 0.1)]);
+        peaks.note(&[reading("new", 0.9), reading("a", 0.2), reading("b", 0.3)]);
+        assert_eq!(peaks.take(), [reading("new", 0.9), reading("a", 0.5), reading("b", 0.3)]);
+        assert!(peaks.take().is_empty());
     }
 }

@@ -30,9 +30,14 @@ impl Library {
         Self { streams, folder, by_clip: BTreeMap::new(), shared: BTreeMap::new() }
     }
 
+    /// A library of the same disk thread for another session, in another folder.
+    pub fn for_session(&self, folder: Option<PathBuf>) -> Self {
+        Self::new(self.streams.clone(), folder)
+    }
+
     /// Another folder for relative paths.
-    pub fn set_folder(&mut self, folder: Option<PathBuf>) {
-        self.folder = folder;
+    pub fn set_folder(&mut self, folder: PathBuf) {
+        self.folder = Some(folder);
     }
 
     fn path(&self, file: &str) -> Result<PathBuf, Error> {

@@ -80,6 +80,19 @@ impl Folder {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Reads the session once more, as it was saved last.
+    ///
+    /// # Errors
+    /// `Io`, or what is wrong with the session.
+    pub fn reread(&self) -> Result<Session, Error> {
+        read(&self.path.join(FILE))
+    }
+
+    /// Whether `path` leads to this folder.
+    pub fn is_at(&self, path: &Path) -> bool {
+        path.canonicalize().is_ok_and(|path| path == self.path)
+    }
+
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path

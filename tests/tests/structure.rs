@@ -8,7 +8,18 @@ use aulos_tests::server::{project, text};
 fn dependencies(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(project())
-        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{p}", "-p", package])
+        .args([
+            "tree",
+            "--offline",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "-p",
+            package,
+        ])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -44,7 +55,10 @@ fn dependencies_point_one_way() {
 #[test]
 fn the_engine_knows_no_runtime_socket_or_file_format() {
     for package in ["aulos-engine", "aulos-nodes"] {
-        assert_without(package, &["tokio", "zbus", "symphonia", "hound", "flacenc", "rustix", "clap", "tracing"]);
+        assert_without(
+            package,
+            &["tokio", "zbus", "symphonia", "hound", "flacenc", "rustix", "clap", "tracing"],
+        );
     }
 }
 

@@ -27,7 +27,7 @@ use aulos_protocol::{
 use crate::{
     disk::{READ_AHEAD, Streams},
     drivers::{self, Driver},
-    hub::{Hub, Outlet},
+    hub::{Hub, Outlet, Peaks},
     library::{Library, ReadAhead},
     store::Folder,
 };
@@ -119,6 +119,8 @@ pub struct Control {
     operations: operations::Operations,
     warnings: Vec<String>,
     load: report::Load,
+    /// What the next query for meters is answered with.
+    peaks: Peaks,
     refreshed: Instant,
     ended: Option<Result<(), Error>>,
 }
@@ -169,6 +171,7 @@ impl Control {
             operations: operations::Operations::default(),
             warnings: Vec::new(),
             load: report::Load::default(),
+            peaks: Peaks::default(),
             refreshed: Instant::now(),
             ended: None,
         };
@@ -210,11 +213,13 @@ impl Control {
             ToControl::DriverEnded(last) => result.and(last),
             _ => result,
         });
-        if let Some(folder) = folder
-            && controller.revision() != self.saved_revision
-        {
-            folder.save(controller.session())?;
-            tracing::info!("saved the session to {}", folder.path().display());
+        match folder {
+            _ if controller.revision() == self.saved_revision => {}
+            Some(folder) => {
+                folder.save(controller.session())?;
+                tracing::info!("saved the session to {}", folder.path().display());
+            }
+            None => tracing::warn!("the session has no folder: its changes are lost"),
         }
         result
     }
@@ -299,7 +304,10 @@ impl Control {
             Query::Node { node } => self.node(node).map(Reply::Node),
             Query::Get { node, param } => self.get(node, param.as_deref()),
             Query::Latency => Ok(Reply::Latency(self.controller.latency())),
-            Query::Meters => Ok(Reply::Meters { meters: self.controller.meters() }),
+            Query::Meters => {
+                self.look_at_meters();
+                Ok(Reply::Meters { meters: self.peaks.take() })
+            }
             Query::Operation { operation } => self.operations.get(*operation).map(Reply::Operation),
             Query::Schema => Ok(Reply::Schema(wire::schemas())),
             // Connections subscribe themselves: only they know where they listen.
@@ -364,6 +372,9 @@ impl Control {
             for error in self.read_ahead.streams().take_errors() {
                 self.warn(&error);
             }
+        }
+        if self.hub.wants_meters() {
+            self.look_at_meters();
         }
         if self.hub.wants_telemetry() {
             let telemetry = self.telemetry();

@@ -70,6 +70,14 @@ impl Control {
         }
     }
 
+    /// Takes the meters' peaks and keeps them for everybody who wants them.
+    pub(super) fn look_at_meters(&mut self) {
+        let meters = self.controller.meters();
+        self.hub.note_peaks(&meters);
+        self.peaks.note(&meters);
+    }
+
+    /// The newest of what moves, but for the meters, which each subscriber has its own of.
     pub(super) fn telemetry(&self) -> Telemetry {
         Telemetry {
             frame: Frames(self.controller.counters().frame()),
@@ -77,7 +85,7 @@ impl Control {
             load: self.load.load,
             late: self.driver.stats.late(),
             underruns: self.read_ahead.streams().underruns(),
-            meters: self.controller.meters(),
+            meters: Vec::new(),
         }
     }
 

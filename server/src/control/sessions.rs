@@ -49,27 +49,19 @@ impl Control {
         let rate = rate.unwrap_or(self.controller.session().rate);
         let session = fresh_session(&Self::name_of(&path), rate)?;
         let folder = Folder::create(&path, &session)?;
-        self.exchange(folder, session)
+        self.exchange(Some(folder), session)
     }
 
     pub(super) fn open_session(&mut self, path: &str, discard: bool) -> Result<Reply, Error> {
         let path = absolute(path)?;
         self.keep_unsaved(discard)?;
-        let same = self.folder.as_ref().is_some_and(|f| path.canonicalize().is_ok_and(|p| p == f.path()));
-        if same {
-            // Reverting: the folder is let go and taken again.
-            self.folder = None;
+        // Opening what is open goes back to what was saved last; the folder stays held meanwhile.
+        if let Some(folder) = self.folder.as_ref().filter(|folder| folder.is_at(&path)) {
+            let session = folder.reread()?;
+            return self.exchange(None, session);
         }
-        match Folder::open(&path) {
-            Ok((folder, session)) => self.exchange(folder, session),
-            Err(error) => {
-                if same {
-                    self.folder = Folder::open(&path).map(|(folder, _)| folder).ok();
-                    self.saved_revision = u64::MAX;
-                }
-                Err(error)
-            }
-        }
+        let (folder, session) = Folder::open(&path)?;
+        self.exchange(Some(folder), session)
     }
 
     /// Refuses to lose what is not saved.
@@ -90,21 +82,19 @@ impl Control {
     }
 
     pub(super) fn save_session(&mut self, path: Option<&str>) -> Result<Reply, Error> {
-        match path {
-            None => {
-                let folder = self.folder.as_ref().ok_or_else(|| {
-                    Error::new(ErrorCode::Unavailable, "the session has no folder yet")
-                        .remedy("name one: aulosctl session save PATH")
-                })?;
-                folder.save(self.controller.session())?;
+        match (path.map(absolute).transpose()?, &self.folder) {
+            (None, None) => {
+                return Err(Error::new(ErrorCode::Unavailable, "the session has no folder yet")
+                    .remedy("name one: aulosctl session save PATH"));
             }
-            Some(path) => {
-                let path = absolute(path)?;
-                if let Some(folder) = &self.folder {
+            (None, Some(folder)) => folder.save(self.controller.session())?,
+            (Some(path), Some(folder)) if folder.is_at(&path) => folder.save(self.controller.session())?,
+            (Some(path), folder) => {
+                if let Some(folder) = folder {
                     folder.copy_audio(self.controller.session(), &path)?;
                 }
                 let folder = Folder::create(&path, self.controller.session())?;
-                self.library.set_folder(Some(folder.path().to_owned()));
+                self.library.set_folder(folder.path().to_owned());
                 self.folder = Some(folder);
             }
         }
@@ -115,27 +105,20 @@ impl Control {
         Ok(Reply::Done)
     }
 
-    /// Puts another session in the place of the one that is open; the old one fades out.
-    fn exchange(&mut self, folder: Folder, session: Session) -> Result<Reply, Error> {
+    /// Puts another session in the place of the one that is open, whose folder stays if no other is given; the
+    /// old one fades out.
+    fn exchange(&mut self, folder: Option<Folder>, session: Session) -> Result<Reply, Error> {
         let fade = if self.driver.is_live() { session.fade_frames() } else { 0 };
         let rate = session.rate;
-        self.library.set_folder(Some(folder.path().to_owned()));
+        let at = folder.as_ref().or(self.folder.as_ref()).map(|folder| folder.path().to_owned());
+        let mut library = self.library.for_session(at);
         let setup =
             aulos_engine::Setup { max_block: self.driver.setup.block as usize, start: Start::default() };
-        let made = aulos_engine::engine(session, &mut self.library, setup);
-        let seated = made.and_then(|(controller, engine, errors)| {
-            self.driver.exchange.send(Successor { engine, rate, fade })?;
-            Ok((controller, errors))
-        });
-        let (controller, errors) = match seated {
-            Ok(seated) => seated,
-            Err(error) => {
-                self.library.set_folder(self.folder.as_ref().map(|f| f.path().to_owned()));
-                return Err(error);
-            }
-        };
+        let (controller, engine, errors) = aulos_engine::engine(session, &mut library, setup)?;
+        self.driver.exchange.send(Successor { engine, rate, fade })?;
         self.controller = controller;
-        self.folder = Some(folder);
+        self.library = library;
+        self.folder = folder.or(self.folder.take());
         self.saved_revision = 0;
         self.loop_range = None;
         self.warnings.clear();

@@ -1,0 +1,86 @@
+//! The daemon: drivers, control socket, disk streaming, session store.
+//!
+//! [`serve`] is the whole of it; the program `aulosd` only reads its command line and sets up the log. What
+//! reads files is public too, so that it can be tested and fuzzed by itself.
+
+mod args;
+pub mod audiofile;
+mod control;
+pub mod disk;
+mod drivers;
+mod hub;
+mod library;
+mod render;
+mod socket;
+mod store;
+
+use std::sync::{Arc, mpsc::SyncSender};
+
+use aulos_protocol::{Error, client::default_socket};
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use args::Args;
+pub use store::parse as parse_session;
+
+use control::{Control, ToControl};
+use socket::Socket;
+
+/// How many messages wait for the control thread.
+const INBOX: usize = 1024;
+
+/// Serves until told to end.
+///
+/// # Errors
+/// If the server cannot be started, or something could not be completed at its end.
+pub fn serve(args: &Args) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::io("start the runtime", &error))?;
+    let path = args.socket.clone().unwrap_or_else(|| {
+        default_socket(|name| std::env::var(name).ok(), rustix::process::getuid().as_raw())
+    });
+    runtime.block_on(async {
+        let socket = Arc::new(Socket::bind(&path)?);
+        let (own, inbox) = std::sync::mpsc::sync_channel(INBOX);
+        let control = Control::start(args.setup()?, inbox, own.clone())?;
+        let (ended, end) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name("aulos-control".into())
+            .spawn(move || {
+                if ended.send(control.run()).is_err() {
+                    tracing::error!("the main thread ended before the control thread");
+                }
+            })
+            .map_err(|error| Error::io("start the control thread", &error))?;
+        tokio::spawn(shut_down_on_signals(own.clone())?);
+        tracing::info!("serving {}", path.display());
+        let server = tokio::spawn(socket.clone().serve(own));
+        let result = end.await.unwrap_or_else(|_| {
+            Err(Error::new(aulos_protocol::ErrorCode::Internal, "the control thread panicked"))
+        });
+        // The answer to the command that ended the server is still on its way.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        server.abort();
+        result
+    })
+}
+
+/// Ends the server in order when it is told to.
+fn shut_down_on_signals(control: SyncSender<ToControl>) -> Result<impl Future<Output = ()>, Error> {
+    let listen = |kind| signal(kind).map_err(|error| Error::io("listen for signals", &error));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        loop {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            tracing::info!("ending on {name}");
+            if control.try_send(ToControl::Shutdown).is_ok() {
+                return;
+            }
+            tracing::warn!("the control thread is busy; say it again");
+        }
+    })
+}
