@@ -222,24 +222,34 @@ pub fn read_from_server(line: &str) -> Result<FromServer, Error> {
             .remedy("use a client of the server's version")
     };
     let mut json: Json = serde_json::from_str(line).map_err(parse)?;
+    if !json.is_object() {
+        return Err(Error::new(ErrorCode::Parse, "the server sent something that is not a message")
+            .expected("a JSON-RPC 2.0 object"));
+    }
     match json.get("method").and_then(Json::as_str) {
         Some("event") => {
-            Ok(serde_json::from_value(json["params"].take()).map_or(FromServer::Unknown, FromServer::Event))
+            Ok(serde_json::from_value(take(&mut json, "params"))
+                .map_or(FromServer::Unknown, FromServer::Event))
         }
         Some("telemetry") => {
-            serde_json::from_value(json["params"].take()).map(FromServer::Telemetry).map_err(parse)
+            serde_json::from_value(take(&mut json, "params")).map(FromServer::Telemetry).map_err(parse)
         }
         Some(_) => Ok(FromServer::Unknown),
         None => {
-            let id = json["id"].take();
+            let id = take(&mut json, "id");
             let result = if let Some(error) = json.get_mut("error") {
-                Err(serde_json::from_value(error["data"].take()).map_err(parse)?)
+                Err(serde_json::from_value(take(error, "data")).map_err(parse)?)
             } else {
-                Ok(serde_json::from_value(json["result"].take()).map_err(parse)?)
+                Ok(serde_json::from_value(take(&mut json, "result")).map_err(parse)?)
             };
             Ok(FromServer::Answer { id, result })
         }
     }
+}
+
+/// Takes a member out of an object; null of anything else.
+fn take(json: &mut Json, member: &str) -> Json {
+    json.get_mut(member).map(Json::take).unwrap_or_default()
 }
 
 /// The JSON Schemas of everything that crosses the socket, by type name.
@@ -327,10 +337,20 @@ mod tests {
         assert_eq!(read_from_server(line).unwrap(), FromServer::Unknown);
     }
 
+    #[test]
+    fn what_is_no_message_of_a_server_is_refused() {
+        for line in
+            ["2", "[]", "null", "\"x\"", "{}", "{\"id\":1}", "{\"error\":3}", "{\"method\":\"telemetry\"}"]
+        {
+            assert!(read_from_server(line).is_err(), "{line}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_line_is_read_or_refused(line in ".{0,200}") {
             let _ = read(&line);
+            let _ = read_from_server(&line);
         }
 
         #[test]
