@@ -1,5 +1,7 @@
 //! The engine and the oracle agree bit for bit, at any block size.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use aulos_tests::{
     compare,
     random::{self, Scene},
@@ -17,24 +19,36 @@ fn frames(scene: &Scene) -> usize {
     (scene.session.rate.hz() as usize).max(scene.frames())
 }
 
+/// Compares engine and oracle on one scene at every block size.
+fn check(seed: u64) -> random::Distribution {
+    let scene = random::scene(seed);
+    let frames = frames(&scene);
+    let expected = scene.evaluate(frames).playback;
+    for block in BLOCKS {
+        let mut engine = Stepped::of(&scene, block);
+        engine.run_to(frames, || block);
+        compare(&format!("seed {seed}, block {block}"), &expected, engine.played()).unwrap();
+    }
+    let mut mixed = BLOCKS.iter().cycle().skip(seed as usize % 6);
+    let mut engine = Stepped::of(&scene, 1024);
+    engine.run_to(frames, || *mixed.next().unwrap());
+    compare(&format!("seed {seed}, mixed blocks"), &expected, engine.played()).unwrap();
+    random::describe(&scene.session)
+}
+
 #[test]
 fn random_graphs_are_bit_exact_at_every_block_size() {
-    let mut distributions = Vec::new();
-    for seed in 0..SCENES {
-        let scene = random::scene(seed);
-        distributions.push(random::describe(&scene.session));
-        let frames = frames(&scene);
-        let expected = scene.evaluate(frames).playback;
-        for block in BLOCKS {
-            let mut engine = Stepped::of(&scene, block);
-            engine.run_to(frames, || block);
-            compare(&format!("seed {seed}, block {block}"), &expected, engine.played()).unwrap();
-        }
-        let mut mixed = BLOCKS.iter().cycle().skip(seed as usize % 6);
-        let mut engine = Stepped::of(&scene, 1024);
-        engine.run_to(frames, || *mixed.next().unwrap());
-        compare(&format!("seed {seed}, mixed blocks"), &expected, engine.played()).unwrap();
-    }
+    let next = AtomicU64::new(0);
+    let work = || {
+        let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Relaxed)).filter(|seed| *seed < SCENES));
+        seeds.map(check).collect::<Vec<_>>()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let distributions: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    assert_eq!(distributions.len(), SCENES as usize);
     println!("{}", random::table(&distributions));
     let latent = distributions.iter().filter(|d| d.sends > 0 && d.latent_paths > 0).count();
     assert!(latent * 3 >= SCENES as usize, "only {latent} scenes have sends and latent parallel paths");

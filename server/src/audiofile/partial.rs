@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use aulos_protocol::{Error, ErrorCode};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 /// A file `PATH.partial` that becomes `PATH` by [`Partial::finish`], and is removed if it is dropped before.
 #[derive(Debug)]
@@ -109,8 +109,12 @@ fn check(target: &Path) -> Result<(), Error> {
 
 /// Opens and empties the file at `path`, which nobody else has locked; else `WouldBlock`.
 fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // In a folder that others may write to, a link could stand there that leads to a file of ours.
+    options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
     loop {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = options.open(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         // Another writer may have finished in between: then this is its file, under its final name.
         let ours = file.metadata()?;

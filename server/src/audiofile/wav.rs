@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::os::unix::fs::FileExt;
 
 use aulos_protocol::SampleDepth;
 use hound::{SampleFormat, WavSpec, WavWriter};
@@ -14,6 +15,8 @@ const MOST_BYTES: u64 = u32::MAX as u64 - 128;
 /// The samples of a WAV file, on their way to it.
 pub struct Wav {
     writer: WavWriter<BufWriter<File>>,
+    /// The same file, for what the writer leaves out.
+    file: File,
     /// `None` for floating point.
     quantiser: Option<Quantiser>,
 }
@@ -25,8 +28,9 @@ impl Wav {
         let quantiser = (depth != SampleDepth::Float32).then(|| Quantiser::new(u32::from(bits)));
         let sample_format = if quantiser.is_some() { SampleFormat::Int } else { SampleFormat::Float };
         let spec = WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format };
-        let writer = WavWriter::new(BufWriter::with_capacity(1 << 18, file), spec).map_err(to_io)?;
-        Ok(Self { writer, quantiser })
+        let buffer = BufWriter::with_capacity(1 << 18, file.try_clone()?);
+        let writer = WavWriter::new(buffer, spec).map_err(to_io)?;
+        Ok(Self { writer, file, quantiser })
     }
 
     /// How many frames of `channels` channels fit into a file.
@@ -52,6 +56,12 @@ impl Wav {
     /// Writes the head. Answers the counts of samples that did not fit, if there can be any.
     pub fn finish(self) -> io::Result<Option<Quantiser>> {
         self.writer.finalize().map_err(to_io)?;
+        let len = self.file.metadata()?.len();
+        if !len.is_multiple_of(2) {
+            // A chunk of odd length is followed by a byte that the length of the whole counts.
+            self.file.write_all_at(&[0], len)?;
+            self.file.write_all_at(&(len as u32 + 1 - 8).to_le_bytes(), 4)?;
+        }
         Ok(self.quantiser)
     }
 }

@@ -64,8 +64,6 @@ pub enum ToControl {
     },
     /// An operation moved on.
     Operation(OperationState),
-    /// The driver has come to its end by itself.
-    DriverEnded(Result<(), Error>),
     /// To end.
     Shutdown,
 }
@@ -122,7 +120,7 @@ pub struct Control {
     /// What the next query for meters is answered with.
     peaks: Peaks,
     refreshed: Instant,
-    ended: Option<Result<(), Error>>,
+    ended: bool,
 }
 
 impl Control {
@@ -154,7 +152,9 @@ impl Control {
             read_ahead.wait(READ_AHEAD)?;
         }
         let rate = controller.session().rate;
-        let driver = Driver::start(setup.driver, engine, rate, read_ahead.clone(), own.clone())?;
+        let told = own.clone();
+        let ended = Box::new(move || told.try_send(ToControl::Shutdown).is_ok());
+        let driver = Driver::start(setup.driver, engine, rate, read_ahead.clone(), ended)?;
         let mut control = Self {
             controller,
             driver,
@@ -173,7 +173,7 @@ impl Control {
             load: report::Load::default(),
             peaks: Peaks::default(),
             refreshed: Instant::now(),
-            ended: None,
+            ended: false,
         };
         errors.iter().for_each(|error| control.warn(error));
         Ok(control)
@@ -186,7 +186,7 @@ impl Control {
     pub fn run(mut self) -> Result<(), Error> {
         // Bounded, so that a flood of requests does not keep the engine's answers waiting.
         const REQUESTS_A_ROUND: usize = 64;
-        while self.ended.is_none() {
+        while !self.ended {
             match self.inbox.recv_timeout(TICK) {
                 Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -194,7 +194,7 @@ impl Control {
             }
             for _ in 1..REQUESTS_A_ROUND {
                 match self.inbox.try_recv() {
-                    Ok(message) if self.ended.is_none() => self.handle(message),
+                    Ok(message) if !self.ended => self.handle(message),
                     _ => break,
                 }
             }
@@ -203,16 +203,12 @@ impl Control {
         self.end()
     }
 
-    fn end(mut self) -> Result<(), Error> {
+    fn end(self) -> Result<(), Error> {
         self.operations.cancel_all();
-        let result = self.ended.take().unwrap_or(Ok(()));
         let Self { driver, inbox, folder, controller, .. } = self;
-        drop(driver);
-        // The driver's last word, unless that was what ended the server.
-        let result = inbox.try_iter().fold(result, |result, message| match message {
-            ToControl::DriverEnded(last) => result.and(last),
-            _ => result,
-        });
+        // Whoever still asks is told at once that nobody answers.
+        drop(inbox);
+        let result = driver.finish();
         match folder {
             _ if controller.revision() == self.saved_revision => {}
             Some(folder) => {
@@ -239,8 +235,7 @@ impl Control {
                 self.operations.note(&state);
                 self.hub.tell(&Event::Operation(state));
             }
-            ToControl::DriverEnded(result) => self.ended = Some(result),
-            ToControl::Shutdown => self.ended = Some(Ok(())),
+            ToControl::Shutdown => self.ended = true,
         }
     }
 
@@ -279,7 +274,7 @@ impl Control {
             Command::CancelOperation { operation } => self.operations.cancel(operation),
             Command::Step { blocks } => return self.step(blocks, answer),
             Command::Shutdown => {
-                self.ended = Some(Ok(()));
+                self.ended = true;
                 Ok(Reply::Done)
             }
             edit => return self.edit(&edit, answer),

@@ -29,7 +29,7 @@ pub fn run(shared: &Shared) {
             }
         }
         if news {
-            loaders.retain(|loader| !loader.abandoned());
+            loaders = loaders.into_iter().filter_map(Loader::unless_abandoned).collect();
         }
         let count = loaders.len();
         if let Some(index) = (0..count).map(|n| (turn + n) % count).find(|&n| !loaders[n].done()) {

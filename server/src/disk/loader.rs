@@ -41,9 +41,11 @@ impl Loader {
         &self.stream
     }
 
-    /// Whether nobody else has the stream any more. Then it is freed with the loader, and so by the disk thread.
-    pub fn abandoned(&self) -> bool {
-        Arc::strong_count(&self.stream) == 1
+    /// `None` if nobody else has the stream any more, which is then freed here, and so by the disk thread.
+    /// Whoever still has a weak reference gets all or nothing.
+    pub fn unless_abandoned(self) -> Option<Self> {
+        let stream = Arc::try_unwrap(self.stream).err()?;
+        Some(Self { stream, ..self })
     }
 
     /// Wants `chunks`, the most urgent first, and nothing else. There are no more than fit.

@@ -20,7 +20,7 @@ mod wav_header;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{FileInfo, probe};
+pub use decode::probe;
 pub use stream::Stream;
 pub use streams::{READ_AHEAD, Streams};
 pub use wanted::Wanted;

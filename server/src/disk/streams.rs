@@ -69,9 +69,9 @@ impl Streams {
     /// Starts the disk thread. Streams get memory for two windows of `read_ahead` frames, so that where the
     /// transport is going can be read while it still plays where it is; [`READ_AHEAD`] is a good value.
     ///
-    /// A stream takes `2 * (read_ahead / 4,096 + 1) + 2` chunks of 4,096 frames, rounded up, or as many as the
-    /// file has: 832 KiB a channel for [`READ_AHEAD`]. The disk thread takes one more chunk, of the most
-    /// channels, and what the decoders need (up to 2.5 MiB for a FLAC file, usually 0.2).
+    /// A stream takes `2 * (read_ahead / 4,096 rounded up + 1) + 2` chunks of 4,096 frames, or as many as the
+    /// file has: 832 KiB a channel for [`READ_AHEAD`]. Its decoder takes one chunk more; for a FLAC file two
+    /// of its blocks and 128 KiB, usually 0.2 MiB, and some 20 MiB for the largest that the format allows.
     ///
     /// Errors: `io` if the thread cannot be started.
     pub fn new(read_ahead: u64) -> Result<Self, Error> {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use aulos_protocol::Rate;
+use aulos_protocol::{Error, Rate};
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
 use rustix::time::{Timespec, clock_gettime};
 
@@ -30,7 +30,7 @@ fn duration_ns(frames: u64, rate: Rate) -> u64 {
 
 /// [audio thread] Runs cycles by an absolute timer until told to stop. Frames are never dropped: after a stall
 /// the cycles that were missed are run at once.
-pub fn run(mut station: Station) {
+pub fn run(mut station: Station) -> Result<(), Error> {
     station.stats.set_realtime(realtime::request());
     let mut begun = now();
     // Frames since `begun`: deadlines are computed from the whole, so that rounding does not add up.
@@ -54,5 +54,5 @@ pub fn run(mut station: Station) {
             sleep_until(deadline);
         }
     }
-    station.ended();
+    station.end()
 }

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use aulos_protocol::Error;
+
 use super::Station;
 use crate::library::ReadAhead;
 
 /// [audio thread] Runs cycles one after the other, each as soon as the files hold what it needs.
-pub fn run(mut station: Station, read_ahead: &ReadAhead) {
+pub fn run(mut station: Station, read_ahead: &ReadAhead) -> Result<(), Error> {
     let mut played = 0;
     while !station.stop.load(Relaxed) {
         if let Err(error) = read_ahead.wait(u64::from(station.setup.block)) {
@@ -25,5 +27,5 @@ pub fn run(mut station: Station, read_ahead: &ReadAhead) {
         }
     }
     tracing::info!("the offline driver has run {played} frames");
-    station.ended();
+    station.end()
 }

@@ -16,6 +16,7 @@ use std::{
         mpsc::SyncSender,
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use aulos_engine::Engine;
@@ -25,7 +26,7 @@ pub use capture::Capture;
 pub use seat::{Exchange, Successor};
 pub use stats::Stats;
 
-use crate::{control::ToControl, library::ReadAhead};
+use crate::library::ReadAhead;
 use seat::Seat;
 
 /// Which driver.
@@ -67,7 +68,7 @@ pub struct Setup {
     pub frames: Option<u64>,
 }
 
-/// A driver that runs, as the control thread sees it. It ends when this is dropped.
+/// A driver that runs, as the control thread sees it.
 pub struct Driver {
     /// What it was set up with.
     pub setup: Setup,
@@ -77,8 +78,11 @@ pub struct Driver {
     pub exchange: Exchange,
     stop: Arc<AtomicBool>,
     steps: Option<SyncSender<stepped::Order>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<(), Error>>>,
 }
+
+/// Tells that the driver has come to its end by itself; false if that cannot be taken at the moment.
+pub type Ended = Box<dyn Fn() -> bool + Send>;
 
 /// What a driver thread needs.
 struct Station {
@@ -88,7 +92,7 @@ struct Station {
     stats: Arc<Stats>,
     stop: Arc<AtomicBool>,
     rate: Rate,
-    control: SyncSender<ToControl>,
+    ended: Ended,
     /// Frames until the end.
     left: Option<u64>,
 }
@@ -111,14 +115,14 @@ impl Station {
         frames
     }
 
-    /// Tells the control thread that the driver has come to its end.
-    fn ended(self) {
-        let Self { capture, control, stop, .. } = self;
-        let result = capture.map_or(Ok(()), Capture::finish);
-        // Nobody is there to be told when the server is going down itself.
-        if control.send(ToControl::DriverEnded(result)).is_err() && !stop.load(Relaxed) {
-            tracing::error!("the driver ended and the control thread is gone");
+    /// Completes the capture file, and says so unless the driver was told to end.
+    fn end(self) -> Result<(), Error> {
+        const AGAIN: Duration = Duration::from_millis(5);
+        let result = self.capture.map_or(Ok(()), Capture::finish);
+        while !self.stop.load(Relaxed) && !(self.ended)() {
+            std::thread::sleep(AGAIN);
         }
+        result
     }
 }
 
@@ -132,7 +136,7 @@ impl Driver {
         engine: Engine,
         rate: Rate,
         read_ahead: Arc<ReadAhead>,
-        control: SyncSender<ToControl>,
+        ended: Ended,
     ) -> Result<Self, Error> {
         let stats = Arc::new(Stats::default());
         let stop = Arc::new(AtomicBool::new(false));
@@ -147,7 +151,7 @@ impl Driver {
             stats: stats.clone(),
             stop: stop.clone(),
             rate,
-            control,
+            ended,
             left: setup.frames,
             setup: setup.clone(),
         };
@@ -212,14 +216,15 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
-    fn drop(&mut self) {
+impl Driver {
+    /// Ends the driver and completes its capture file.
+    ///
+    /// # Errors
+    /// What went wrong with the file.
+    pub fn finish(mut self) -> Result<(), Error> {
         self.stop.store(true, Relaxed);
         self.steps = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the audio thread ended with a panic");
-        }
+        let joined = self.thread.take().map_or(Ok(Ok(())), JoinHandle::join);
+        joined.unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the audio thread ended with a panic")))
     }
 }

@@ -6,6 +6,8 @@ use std::sync::{
 };
 use std::time::Duration;
 
+use aulos_protocol::Error;
+
 use super::Station;
 
 /// The most cycles in one step.
@@ -23,7 +25,7 @@ pub enum Order {
 }
 
 /// [audio thread] Does as it is told.
-pub fn run(mut station: Station, orders: &Receiver<Order>) {
+pub fn run(mut station: Station, orders: &Receiver<Order>) -> Result<(), Error> {
     const LOOK_AROUND: Duration = Duration::from_millis(100);
     loop {
         match orders.recv_timeout(LOOK_AROUND) {
@@ -46,5 +48,5 @@ pub fn run(mut station: Station, orders: &Receiver<Order>) {
             break;
         }
     }
-    station.ended();
+    station.end()
 }

@@ -60,6 +60,17 @@ fn what_a_killed_server_left_is_overwritten() {
 }
 
 #[test]
+fn a_planted_link_is_not_followed() {
+    let folder = TempDir::new().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "precious").unwrap();
+    std::os::unix::fs::symlink(&secret, folder.path().join("take.wav.partial")).unwrap();
+    let error = create(&folder.path().join("take.wav"), AudioFormat::Wav).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Io);
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "precious");
+}
+
+#[test]
 fn two_do_not_write_one_file() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("take");

@@ -33,6 +33,23 @@ fn floats_keep_their_bits() {
 }
 
 #[test]
+fn chunks_of_odd_length_are_padded() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("odd.wav");
+    for frames in [1, 2, 101] {
+        let samples = wave(0, frames);
+        write(&path, AudioFormat::Wav, SampleDepth::Int24, 48_000, std::slice::from_ref(&samples), 50)
+            .unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 68 + (frames * 3).next_multiple_of(2));
+        assert_eq!(bytes[4..8], (bytes.len() as u32 - 8).to_le_bytes());
+        assert_eq!(bytes[64..68], (frames as u32 * 3).to_le_bytes());
+        assert_eq!(crate::disk::read_all(&path)[0].len(), frames);
+        assert_eq!(WavReader::open(&path).unwrap().into_samples::<i32>().count(), frames);
+    }
+}
+
+#[test]
 fn integers_are_those_of_the_quantiser_and_clips_are_counted() {
     let folder = TempDir::new().unwrap();
     for (depth, bits) in [(SampleDepth::Int16, 16), (SampleDepth::Int24, 24)] {

@@ -30,7 +30,7 @@ fn sine(hz: f64, rate: u32, frames: usize) -> Vec<f32> {
     (0..frames).map(|n| (0.9 * (TAU * hz * n as f64 / f64::from(rate)).sin()) as f32).collect()
 }
 
-const RATES: [(u32, u32); 8] = [
+const RATES: [(u32, u32); 9] = [
     (48_000, 44_100),
     (44_100, 48_000),
     (48_000, 96_000),
@@ -39,6 +39,8 @@ const RATES: [(u32, u32); 8] = [
     (192_000, 44_100),
     (48_000, 8_000),
     (8_000, 48_000),
+    // The smallest filter would have an odd number of frames here.
+    (44_100, 32_000),
 ];
 
 fn decibels(ratio: f64) -> f64 {

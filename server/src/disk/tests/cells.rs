@@ -26,7 +26,7 @@ fn what_is_read_while_it_is_replaced_is_right_or_missing() {
                 let mut out = vec![0.0; CHUNK];
                 let mut n = 0;
                 // At least so many reads, and some of them must have found something.
-                while n < 100_000 || present.load(Ordering::Relaxed) == 0 {
+                while n < 1_000_000 || present.load(Ordering::Relaxed) == 0 {
                     let random = hash(reader << 32 | n);
                     let (chunk, channel) = ((random % u64::from(CHUNKS)) as u32, (random >> 8 & 1) as u16);
                     let offset = (random >> 16) as usize % CHUNK;
