@@ -127,18 +127,30 @@ impl Client {
         let id = json!(self.next_id);
         self.next_id += 1;
         let request = Request { id: Some(id.clone()), ask, dry_run, revision: None };
-        self.send_line(&write_request(&request))?;
+        if let Err(error) = self.send_line(&write_request(&request)) {
+            return Err(if timed_out(&error) { error } else { self.last_word().unwrap_or(error) });
+        }
         loop {
             match read_from_server(&self.read_line()?)? {
                 FromServer::Answer { id: of, result } if of == id => return result,
                 // An answer without an id is the server's word on a line that it could not read.
                 FromServer::Answer { id: of, result } if of.is_null() => return result,
                 FromServer::Answer { .. } | FromServer::Unknown => {}
-                FromServer::Event(Event::Dropped { reason }) => {
-                    return Err(Error::new(ErrorCode::Unreachable, format!("the server hung up: {reason}")));
-                }
+                FromServer::Event(Event::Dropped { reason }) => return Err(hung_up(&reason)),
                 FromServer::Event(event) => self.keep(Notice::Event(event)),
                 FromServer::Telemetry(telemetry) => self.keep(Notice::Telemetry(telemetry)),
+            }
+        }
+    }
+
+    /// What the server said when it hung up, if it said anything: there may be no telling it anything any more
+    /// while its words still wait to be read.
+    fn last_word(&mut self) -> Option<Error> {
+        loop {
+            if let FromServer::Event(Event::Dropped { reason }) =
+                read_from_server(&self.read_line().ok()?).ok()?
+            {
+                return Some(hung_up(&reason));
             }
         }
     }
@@ -202,6 +214,10 @@ pub fn no_answer() -> Error {
 /// Whether the error is [`no_answer`]: the server is there, but slow or stuck.
 pub fn timed_out(error: &Error) -> bool {
     error.code == ErrorCode::Unreachable && error.message == NO_ANSWER
+}
+
+fn hung_up(reason: &str) -> Error {
+    Error::new(ErrorCode::Unreachable, format!("the server hung up: {reason}"))
 }
 
 fn gone(error: &std::io::Error) -> Error {

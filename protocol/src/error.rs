@@ -76,11 +76,11 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `code` that says `message`.
+    /// An error of `code` that says `message`. A message that is too long loses its middle.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: without_middle(message.into()),
             expected: None,
             remedy: None,
             close: Vec::new(),
@@ -128,6 +128,20 @@ impl Error {
     }
 }
 
+/// The beginning and the end of a text that is longer than any honest message, so that hostile input cannot make
+/// a message huge.
+fn without_middle(text: String) -> String {
+    /// In characters. Two long paths fit.
+    const MOST: usize = 1000;
+    const END: usize = 300;
+    if text.len() <= MOST || text.chars().nth(MOST).is_none() {
+        return text;
+    }
+    let end: Vec<char> = text.chars().rev().take(END).collect();
+    let begin = text.chars().take(MOST - END - 1);
+    begin.chain(['…']).chain(end.into_iter().rev()).collect()
+}
+
 /// Names in messages are cut so that hostile input cannot make them huge.
 fn shortened(name: &str) -> String {
     const MOST: usize = 80;
@@ -170,5 +184,8 @@ mod tests {
     fn a_huge_name_does_not_make_a_huge_message() {
         let error = Error::not_found("node", &"x".repeat(1 << 20), ["drums"]);
         assert!(error.message.len() < 200);
+        let error = Error::new(ErrorCode::Io, format!("could not read {}: it is gone", "ö".repeat(1 << 20)));
+        assert_eq!(error.message.chars().count(), 1000);
+        assert!(error.message.starts_with("could not read ö") && error.message.ends_with("ö: it is gone"));
     }
 }

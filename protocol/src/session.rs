@@ -53,6 +53,8 @@ fn default_edit_fade_ms() -> f64 {
 }
 
 impl Session {
+    /// The longest name, in characters.
+    pub const MAX_NAME: usize = 255;
     /// The longest edit fade, in ms.
     pub const MAX_FADE_MS: f64 = 1000.0;
 

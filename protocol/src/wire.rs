@@ -103,7 +103,9 @@ pub fn read_request(line: &str) -> Result<Request, (Option<Json>, Error)> {
             .expected("one JSON-RPC 2.0 object on a line");
         (None, error)
     })?;
-    let id = json.get("id").filter(|id| id.is_number() || id.is_string()).cloned();
+    let given = json.get("id").filter(|id| !id.is_null());
+    let id = given.filter(|id| id.is_number() || id.is_string()).cloned();
+    let unusable_id = given.is_some() && id.is_none();
     let refuse = |error: Error| (id.clone(), error);
     let shape = |message: String| {
         Error::new(ErrorCode::InvalidRequest, message)
@@ -114,12 +116,17 @@ pub fn read_request(line: &str) -> Result<Request, (Option<Json>, Error)> {
     if raw.jsonrpc.as_deref() != Some("2.0") {
         return Err(refuse(shape("the request does not say \"jsonrpc\":\"2.0\"".into())));
     }
+    if unusable_id {
+        return Err(refuse(shape("the id is neither a number nor a text".into())));
+    }
     let Some(Json::String(method)) = raw.method else {
         return Err(refuse(shape("the request has no method".into())));
     };
     let ask = read_ask(&method, raw.params).map_err(refuse)?;
     Ok(Request { id, ask, dry_run: raw.dry_run, revision: raw.revision })
 }
+
+const SCHEMA: &str = "the query \"schema\" tells the parameters of every method";
 
 fn read_ask(name: &str, params: Option<Json>) -> Result<Ask, Error> {
     let Some(method) = METHODS.iter().find(|method| method.name == name) else {
@@ -131,6 +138,14 @@ fn read_ask(name: &str, params: Option<Json>) -> Result<Ask, Error> {
     // Methods without parameters are unit variants, which serde refuses to read from an empty object.
     let params = params.filter(|p| !p.is_null() && p.as_object().is_none_or(|o| !o.is_empty()));
     if method.takes_params {
+        if params.as_ref().is_some_and(|params| !params.is_object()) {
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                format!("the parameters of {name} have no names"),
+            )
+            .expected("an object, such as {\"node\":\"drums\"}")
+            .remedy(SCHEMA));
+        }
         message["params"] = params.unwrap_or_else(|| json!({}));
     } else if params.is_some() {
         return Err(Error::new(ErrorCode::InvalidArgument, format!("{name} takes no parameters")));
@@ -142,7 +157,7 @@ fn read_ask(name: &str, params: Option<Json>) -> Result<Ask, Error> {
     };
     ask.map_err(|e| {
         Error::new(ErrorCode::InvalidArgument, format!("the parameters of {name} do not fit: {e}"))
-            .remedy("the query \"schema\" tells the parameters of every method")
+            .remedy(SCHEMA)
     })
 }
 

@@ -20,6 +20,19 @@ pub struct Outlet {
     pub drop: watch::Sender<Option<String>>,
 }
 
+impl Outlet {
+    /// Queues a line that must not be missed, and says whether that went well. Nobody is waited for: a
+    /// connection whose queue is full is dropped, so that those that are left have missed nothing.
+    pub fn put(&self, line: String) -> bool {
+        let queued = self.lines.try_send(line).is_ok();
+        if !queued {
+            let reason = "events came faster than they were read; connect and subscribe again";
+            self.drop.send_replace(Some(reason.into()));
+        }
+        queued
+    }
+}
+
 struct Subscriber {
     outlet: Outlet,
     period: Option<Duration>,
@@ -57,7 +70,7 @@ pub struct Hub {
 }
 
 /// The most readings of telemetry a second.
-const MOST_HZ: f64 = 60.0;
+pub const MOST_HZ: f64 = 60.0;
 
 impl Hub {
     /// Begins to tell a connection; telemetry at 0 Hz is none.
@@ -73,21 +86,18 @@ impl Hub {
         self.subscribers.remove(&connection);
     }
 
-    /// Tells an event to everybody. Nobody is waited for: a connection whose queue is full is dropped, so that
-    /// those that are left have missed nothing.
+    /// Tells an event to everybody, or drops those whom it cannot be told.
     pub fn tell(&mut self, event: &Event) {
         if self.subscribers.is_empty() {
             return;
         }
         let line = write_from_server(&FromServer::Event(event.clone()));
         self.subscribers.retain(|connection, subscriber| {
-            let told = subscriber.outlet.lines.try_send(line.clone());
-            if told.is_err() {
+            let queued = subscriber.outlet.put(line.clone());
+            if !queued {
                 tracing::warn!("connection {connection} reads too slowly and is dropped");
-                let reason = "events came faster than they were read; connect and subscribe again";
-                subscriber.outlet.drop.send_replace(Some(reason.into()));
             }
-            told.is_ok()
+            queued
         });
     }
 

@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+    #[cfg(feature = "guard")]
+    tracing::info!("the allocation guard watches the audio thread");
     match aulos_server::serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

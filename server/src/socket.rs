@@ -50,7 +50,10 @@ impl Socket {
     pub fn bind(path: &Path) -> Result<Self, Error> {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         own_folder(folder)?;
-        let lock_path = path.with_extension("lock");
+        // Beside the socket, and not in the place of its ending: then `a.one` and `a.two` are two sockets.
+        let mut lock_path = path.as_os_str().to_owned();
+        lock_path.push(".lock");
+        let lock_path = PathBuf::from(lock_path);
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -235,72 +238,102 @@ impl Connection {
     async fn ask(&self, request: Request) {
         let (tell, told) = oneshot::channel();
         let id = request.id.clone();
-        let answer = Box::new(move |result| {
+        let tell = move |result: Option<Result<Reply, Error>>| {
             if tell.send(result).is_err() {
                 tracing::debug!("a connection did not wait for its answer");
             }
-        });
+        };
         let message = match request.ask {
             Ask::Query(Query::Subscribe { telemetry_hz }) => {
-                let outlet = self.outlet.clone();
-                ToControl::Subscribe { connection: self.id, outlet, telemetry_hz, answer }
+                let (connection, outlet, id) = (self.id, self.outlet.clone(), id.clone());
+                let own = outlet.clone();
+                // Queued at once: the full state must come before the first change.
+                let answer = Box::new(move |result| {
+                    let queued = id.is_none() || own.put(answer_line(id, result));
+                    tell(None);
+                    queued
+                });
+                ToControl::Subscribe { connection, outlet, telemetry_hz, answer }
             }
-            _ => ToControl::Request { connection: self.id, request, answer },
+            _ => {
+                let answer = Box::new(move |result| tell(Some(result)));
+                ToControl::Request { connection: self.id, request, answer }
+            }
         };
         let result = match self.control.try_send(message) {
             Ok(()) => told.await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorCode::Unavailable, "the server ended before it could answer"))
+                let message = "the server ended before it could answer";
+                Some(Err(Error::new(ErrorCode::Unavailable, message)))
             }),
             Err(TrySendError::Full(_)) => {
-                Err(Error::new(ErrorCode::Busy, "the server has too much to do")
-                    .remedy("try again in a moment"))
+                Some(Err(Error::new(ErrorCode::Busy, "the server has too much to do")
+                    .remedy("try again in a moment")))
             }
             Err(TrySendError::Disconnected(_)) => {
-                Err(Error::new(ErrorCode::Unavailable, "the server is going down"))
+                Some(Err(Error::new(ErrorCode::Unavailable, "the server is going down")))
             }
         };
-        if id.is_some() {
+        if let Some(result) = result
+            && id.is_some()
+        {
             self.answer(id, result).await;
         }
     }
 
     async fn answer(&self, id: Option<serde_json::Value>, result: Result<Reply, Error>) {
-        let id = id.unwrap_or(serde_json::Value::Null);
-        let line = write_from_server(&FromServer::Answer { id, result });
-        if self.outlet.lines.send(line).await.is_err() {
+        if self.outlet.lines.send(answer_line(id, result)).await.is_err() {
             tracing::debug!("connection {} does not read any more", self.id);
         }
     }
 }
 
+fn answer_line(id: Option<serde_json::Value>, result: Result<Reply, Error>) -> String {
+    write_from_server(&FromServer::Answer { id: id.unwrap_or(serde_json::Value::Null), result })
+}
+
+/// Writes the lines that come, those of a connection that has ended too, until it is to be dropped: then it is
+/// told why, if it reads.
 async fn write_lines(
     mut write: OwnedWriteHalf,
     mut outgoing: mpsc::Receiver<String>,
     mut drop: watch::Receiver<Option<String>>,
 ) {
-    const LAST_WORD: Duration = Duration::from_secs(1);
-    loop {
-        let line = tokio::select! {
-            line = outgoing.recv() => line,
-            _ = drop.wait_for(Option::is_some) => None,
-        };
-        let Some(mut line) = line else { break };
-        line.push('\n');
-        let written = tokio::select! {
-            written = write.write_all(line.as_bytes()) => written.is_ok(),
-            // A line that is half written cannot be followed by another.
-            _ = drop.wait_for(Option::is_some) => return,
-        };
-        if !written {
-            return;
+    const LAST_WORD: Duration = Duration::from_secs(10);
+    let mut line = Vec::new();
+    let mut written = 0;
+    let reason = loop {
+        if written == line.len() {
+            let next = tokio::select! {
+                next = outgoing.recv() => next,
+                reason = dropped_for(&mut drop) => break reason,
+            };
+            let Some(next) = next else { return };
+            (line, written) = (next.into_bytes(), 0);
+            line.push(b'\n');
         }
+        tokio::select! {
+            result = write.write(&line[written..]) => match result {
+                Ok(bytes) if bytes > 0 => written += bytes,
+                _ => return,
+            },
+            reason = dropped_for(&mut drop) => break reason,
+        }
+    };
+    std::mem::drop(outgoing);
+    // A line that is half written has to end before another can follow.
+    let rest = if written > 0 { &line[written..] } else { &[] };
+    let last = [rest, dropped(reason).as_bytes()].concat();
+    if !matches!(tokio::time::timeout(LAST_WORD, write.write_all(&last)).await, Ok(Ok(()))) {
+        tracing::debug!("a dropped connection could not be told why");
     }
-    let reason = drop.borrow().clone();
-    if let Some(reason) = reason {
-        let line = dropped(reason);
-        let said = tokio::time::timeout(LAST_WORD, write.write_all(line.as_bytes())).await;
-        if !matches!(said, Ok(Ok(()))) {
-            tracing::debug!("a dropped connection could not be told why");
-        }
+}
+
+/// Waits until the connection is to be dropped.
+async fn dropped_for(drop: &mut watch::Receiver<Option<String>>) -> String {
+    let reason = drop.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+    match reason {
+        Some(reason) => reason,
+        // The connection has ended by itself; what is queued is still to be written.
+        None => std::future::pending().await,
     }
 }

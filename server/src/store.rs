@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{self, ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -47,8 +47,18 @@ impl Folder {
     /// Takes hold of a new folder at `path` for a session that is written at once.
     ///
     /// # Errors
-    /// `Exists` if a session is there already, `Busy`, `Io`.
+    /// As [`Folder::claim`].
     pub fn create(path: &Path, session: &Session) -> Result<Self, Error> {
+        let folder = Self::claim(path)?;
+        folder.save(session)?;
+        Ok(folder)
+    }
+
+    /// Takes hold of a folder at `path` for a session that is yet to be written; makes the folder if need be.
+    ///
+    /// # Errors
+    /// `Exists` if a session is there already, `Busy`, `Io`.
+    pub fn claim(path: &Path) -> Result<Self, Error> {
         if path.join(FILE).exists() {
             return Err(Error::new(
                 ErrorCode::Exists,
@@ -58,9 +68,7 @@ impl Folder {
         }
         fs::create_dir_all(path)
             .map_err(|e| Error::io(&format!("make the folder {}", path.display()), &e))?;
-        let folder = Self::hold(path)?;
-        folder.save(session)?;
-        Ok(folder)
+        Self::hold(path)
     }
 
     fn hold(path: &Path) -> Result<Self, Error> {
@@ -123,7 +131,8 @@ impl Folder {
     /// Copies the audio files that the session names relative to its folder into the folder `to`.
     ///
     /// # Errors
-    /// `Io`, or `InvalidArgument` for a relative path that leads out of the folder.
+    /// `Io`, `Exists` if there is another file of that name, or `InvalidArgument` for a relative path that leads
+    /// out of the folder.
     pub fn copy_audio(&self, session: &Session, to: &Path) -> Result<(), Error> {
         for clip in session.nodes.values().flat_map(|node| &node.clips) {
             let file = Path::new(&clip.file);
@@ -138,18 +147,52 @@ impl Folder {
                 .remedy("add the clip by its whole path before the session moves"));
             }
             let (source, target) = (self.path.join(file), to.join(file));
-            if target.exists() || !source.exists() {
+            if !source.exists() {
                 continue;
             }
-            let doing = format!("copy {} to {}", source.display(), target.display());
-            target
-                .parent()
-                .map_or(Ok(()), fs::create_dir_all)
-                .and_then(|()| fs::copy(&source, &target).map(|_| ()))
-                .map_err(|e| Error::io(&doing, &e))?;
+            copy(&source, &target).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => {
+                    let message = format!("{} is there already and is another file", target.display());
+                    Error::new(ErrorCode::Exists, message).remedy("choose another folder")
+                }
+                _ => Error::io(&format!("copy {} to {}", source.display(), target.display()), &error),
+            })?;
         }
         Ok(())
     }
+}
+
+/// Copies a file, which gets its name when it is whole. A file that is there already must be the same.
+fn copy(source: &Path, target: &Path) -> io::Result<()> {
+    if target.exists() {
+        return if same(source, target)? { Ok(()) } else { Err(ErrorKind::AlreadyExists.into()) };
+    }
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let partial = tempfile::Builder::new().prefix(".audio-").suffix(".partial").tempfile_in(folder)?;
+    fs::copy(source, partial.path())?;
+    partial.persist(target)?;
+    Ok(())
+}
+
+/// Whether two files have the same contents.
+fn same(a: &Path, b: &Path) -> io::Result<bool> {
+    let (mut a, mut b) = (File::open(a)?, File::open(b)?);
+    let mut left = a.metadata()?.len();
+    if b.metadata()?.len() != left {
+        return Ok(false);
+    }
+    let (mut of_a, mut of_b) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    while left > 0 {
+        let next = left.min(1 << 16) as usize;
+        a.read_exact(&mut of_a[..next])?;
+        b.read_exact(&mut of_b[..next])?;
+        if of_a[..next] != of_b[..next] {
+            return Ok(false);
+        }
+        left -= next as u64;
+    }
+    Ok(true)
 }
 
 fn read(file: &Path) -> Result<Session, Error> {
@@ -160,13 +203,18 @@ fn read(file: &Path) -> Result<Session, Error> {
         return Err(Error::new(ErrorCode::InvalidArgument, format!("{} is too large", file.display()))
             .expected("a session of at most 1 GiB"));
     }
-    let mut text = String::new();
-    opened.take(MOST_BYTES).read_to_string(&mut text).map_err(io)?;
-    parse(&text).map_err(|mut error| {
+    let mut bytes = Vec::new();
+    opened.take(MOST_BYTES).read_to_end(&mut bytes).map_err(io)?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        Error::new(ErrorCode::InvalidArgument, format!("the session is damaged: {error}")).remedy(MEND)
+    });
+    text.and_then(parse).map_err(|mut error| {
         error.message = format!("{}: {}", file.display(), error.message);
         error
     })
 }
+
+const MEND: &str = "mend the file at that place, or restore it from a backup";
 
 /// Reads a session from its text and checks it.
 ///
@@ -174,8 +222,7 @@ fn read(file: &Path) -> Result<Session, Error> {
 /// What is wrong with it, and where.
 pub fn parse(text: &str) -> Result<Session, Error> {
     let damaged = |e: serde_json::Error| {
-        Error::new(ErrorCode::InvalidArgument, format!("the session is damaged: {e}"))
-            .remedy("mend the file at that place, or restore it from a backup")
+        Error::new(ErrorCode::InvalidArgument, format!("the session is damaged: {e}")).remedy(MEND)
     };
     let json: serde_json::Value = serde_json::from_str(text).map_err(damaged)?;
     // The format comes first: a newer one may have any shape.

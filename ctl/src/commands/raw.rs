@@ -174,7 +174,7 @@ fn read_lines(server: UnixStream, tell: &SyncSender<Happening>) {
 /// Whether the server answers the line: it does, unless it is a request that carries no id.
 fn is_answered(line: &str) -> bool {
     match serde_json::from_str::<Json>(line) {
-        Ok(json) if json.is_object() => json["id"].is_number() || json["id"].is_string(),
+        Ok(json) if json.is_object() => !json["id"].is_null(),
         _ => true,
     }
 }
@@ -188,6 +188,7 @@ mod tests {
         assert!(is_answered(r#"{"jsonrpc":"2.0","id":1,"method":"play"}"#));
         assert!(is_answered("nonsense"));
         assert!(is_answered("[]"));
+        assert!(is_answered(r#"{"jsonrpc":"2.0","id":[1],"method":"play"}"#), "refused, which is an answer");
         assert!(!is_answered(r#"{"jsonrpc":"2.0","method":"play"}"#));
     }
 

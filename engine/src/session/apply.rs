@@ -43,6 +43,9 @@ pub fn apply(session: &Session, command: &Command) -> Result<(Session, Outcome),
         Command::Batch { commands } => batch(&mut new, commands, &mut outcome)?,
         command => one(&mut new, command, &mut outcome)?,
     }
+    if new.next_id > validate::MAX_ID {
+        return Err(Error::new(ErrorCode::Unavailable, "the session has no numbers left for what is new"));
+    }
     if let Some(mut error) = cycle(session, &new) {
         if let Command::Batch { commands } = command {
             error.index = Some(culprit(session, commands));
@@ -106,6 +109,7 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
                 session.edit_fade_ms = *ms;
             }
             if let Some(name) = name {
+                validate::name(name)?;
                 session.name.clone_from(name);
             }
             if let Some(tempo) = tempo {
@@ -117,10 +121,7 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
         Command::Unlink { from, to } => unlink(session, from, to, outcome),
         Command::AddClip { track, file, at, offset, length } => {
             validate::clip_times(at.0, offset.0, length.map(|l| l.0))?;
-            if file.is_empty() {
-                return Err(Error::new(ErrorCode::InvalidArgument, "the clip names no file")
-                    .expected("the path of an audio file"));
-            }
+            validate::clip_file(file)?;
             let id = ClipId(take_id(session));
             let clip = Clip { id, file: file.clone(), at: *at, offset: *offset, length: *length };
             edit_track(session, track, |node| {
@@ -293,7 +294,7 @@ fn link(
 
 /// The gain that was asked for on top of the channel map's.
 fn add_decibels(gain: Decibels, mapped: Decibels) -> Result<Decibels, Error> {
-    const MOST: f64 = 144.0;
+    const MOST: f64 = validate::MAX_LINK_DB;
     if !gain.is_silence() && gain.get().abs() > MOST {
         let range = aulos_protocol::Range { min: -MOST, max: MOST, unit: "dB".into() };
         return Err(Error::out_of_range("the gain of a link", gain.get(), range));

@@ -29,7 +29,7 @@ pub fn new_slug(session: &Session, wanted: Option<&str>, kind: &str) -> Result<S
         return free.ok_or_else(|| Error::new(ErrorCode::Internal, "no name is free"));
     };
     let slug = Slug::new(wanted).ok_or_else(|| {
-        Error::new(ErrorCode::InvalidArgument, format!("{wanted:.80?} cannot be the name of a node"))
+        Error::new(ErrorCode::InvalidArgument, format!("{wanted:?} cannot be the name of a node"))
             .expected(Slug::EXPECTED)
     })?;
     match session.node(slug.as_str()) {

@@ -20,16 +20,24 @@ pub fn validate(session: &Session) -> Result<(), Error> {
             .expected(format!("format {FORMAT}"))
             .remedy("open it with a server of the version that wrote it"));
     }
+    name(&session.name)?;
     fade_ms(session.edit_fade_ms)?;
     let mut slugs = BTreeSet::new();
+    let mut clips = BTreeSet::new();
     let mut highest = 0;
     for node in session.nodes.values() {
         if !slugs.insert(&node.slug) {
             return Err(wrong(format!("two nodes have the name \"{}\"", node.slug)));
         }
-        check_node(node)?;
+        check_node(node).map_err(|mut error| {
+            error.message = format!("the {} {}: {}", node.kind, node.slug, error.message);
+            error
+        })?;
         highest = highest.max(node.id.0);
         for clip in &node.clips {
+            if !clips.insert(clip.id) {
+                return Err(wrong(format!("two clips have the number {}", clip.id)));
+            }
             highest = highest.max(clip.id.0);
         }
     }
@@ -53,7 +61,16 @@ pub fn validate(session: &Session) -> Result<(), Error> {
 }
 
 /// Numbers stay below 2^53, which every JSON reader can hold.
-const MAX_ID: u64 = 1 << 53;
+pub const MAX_ID: u64 = 1 << 53;
+
+/// Checks the name of a session.
+pub fn name(name: &str) -> Result<(), Error> {
+    if name.chars().count() <= Session::MAX_NAME {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::InvalidArgument, "the name of the session is too long")
+        .expected(format!("at most {} characters", Session::MAX_NAME)))
+}
 
 /// Checks the length of edit fades.
 pub fn fade_ms(ms: f64) -> Result<(), Error> {
@@ -78,30 +95,34 @@ fn check_node(node: &Node) -> Result<(), Error> {
     for (name, value) in &node.params {
         let param = params::find(node, name)?;
         if param.accept(*value)? != *value {
-            return Err(Error::new(
-                ErrorCode::InvalidArgument,
-                format!("{}/{name} cannot be {value}", node.slug),
-            )
-            .expected(format!("a value in the form of {}", param.default)));
+            return Err(Error::new(ErrorCode::InvalidArgument, format!("{name} cannot be {value}"))
+                .expected(format!("a value in the form of {}", param.default)));
         }
     }
     if node.kind != NodeKind::Track && !node.clips.is_empty() {
-        return Err(Error::new(
-            ErrorCode::InvalidArgument,
-            format!("the {} {} has clips, which only tracks can have", node.kind, node.slug),
-        ));
+        return Err(Error::new(ErrorCode::InvalidArgument, "it has clips, which only tracks can have"));
     }
     let mut ids = BTreeSet::new();
     for clip in &node.clips {
         if ids.last().is_some_and(|last| *last >= clip.id) || !ids.insert(clip.id) {
             return Err(Error::new(
                 ErrorCode::InvalidArgument,
-                format!("the clips of {} are not in the order of their numbers", node.slug),
+                "the clips are not in the order of their numbers",
             ));
         }
+        clip_file(&clip.file)?;
         clip_times(clip.at.0, clip.offset.0, clip.length.map(|l| l.0))?;
     }
     Ok(())
+}
+
+/// Checks that a clip names a file.
+pub fn clip_file(file: &str) -> Result<(), Error> {
+    if !file.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::InvalidArgument, "the clip names no file")
+        .expected("the path of an audio file"))
 }
 
 /// Checks the times of a clip: sums of them must not overflow, now or with any file.
@@ -119,7 +140,16 @@ pub fn clip_times(at: u64, offset: u64, length: Option<u64>) -> Result<(), Error
 /// The last frame of the timeline: 2^40 frames are 265 days at 48 kHz.
 pub const MAX_POSITION: u64 = 1 << 40;
 
+/// The highest gain of a link, in dB; as low as its negative, it is no sound for any ear.
+pub const MAX_LINK_DB: f64 = 144.0;
+
 fn check_link(session: &Session, link: &Link) -> Result<(), Error> {
+    // The channel map may have taken some off the lowest.
+    let range = Range { min: -MAX_LINK_DB - 3.0, max: MAX_LINK_DB, unit: "dB".into() };
+    let db = link.gain.get();
+    if !link.gain.is_silence() && !(range.min..=range.max).contains(&db) {
+        return Err(Error::out_of_range(&format!("the gain of link {}", link.id), db, range));
+    }
     for (port, direction, role) in
         [(&link.from, Direction::Out, "source"), (&link.to, Direction::In, "destination")]
     {

@@ -20,14 +20,14 @@ use std::{
 
 use aulos_engine::{Controller, Start};
 use aulos_protocol::{
-    Command, Error, ErrorCode, Event, Frames, OperationState, PROTOCOL, Query, Reply, TransportState,
+    Command, Error, ErrorCode, Event, Frames, OperationState, PROTOCOL, Query, Range, Reply, TransportState,
     wire::{self, Ask, Request},
 };
 
 use crate::{
     disk::{READ_AHEAD, Streams},
     drivers::{self, Driver},
-    hub::{Hub, Outlet, Peaks},
+    hub::{Hub, MOST_HZ, Outlet, Peaks},
     library::{Library, ReadAhead},
     store::Folder,
 };
@@ -54,8 +54,8 @@ pub enum ToControl {
         outlet: Outlet,
         /// How many times a second telemetry is sent.
         telemetry_hz: f64,
-        /// Where the full state goes.
-        answer: Answer,
+        /// Where the full state goes, before any change; whether it is on its way.
+        answer: Box<dyn FnOnce(Result<Reply, Error>) -> bool + Send>,
     },
     /// A connection is gone, or no longer wants to hear.
     Unsubscribe {
@@ -224,8 +224,12 @@ impl Control {
         match message {
             ToControl::Request { connection, request, answer } => self.request(connection, request, answer),
             ToControl::Subscribe { connection, outlet, telemetry_hz, answer } => {
-                answer(Ok(Reply::Subscribed(Box::new(self.state()))));
-                self.hub.subscribe(connection, outlet, telemetry_hz);
+                if !(0.0..=MOST_HZ).contains(&telemetry_hz) {
+                    let range = Range { min: 0.0, max: MOST_HZ, unit: "Hz".into() };
+                    answer(Err(Error::out_of_range("telemetry_hz", telemetry_hz, range)));
+                } else if answer(Ok(Reply::Subscribed(Box::new(self.state())))) {
+                    self.hub.subscribe(connection, outlet, telemetry_hz);
+                }
             }
             ToControl::Unsubscribe { connection } => self.hub.unsubscribe(connection),
             ToControl::Operation(state) => {

@@ -90,12 +90,13 @@ impl Control {
             (None, Some(folder)) => folder.save(self.controller.session())?,
             (Some(path), Some(folder)) if folder.is_at(&path) => folder.save(self.controller.session())?,
             (Some(path), folder) => {
-                if let Some(folder) = folder {
-                    folder.copy_audio(self.controller.session(), &path)?;
+                let new = Folder::claim(&path)?;
+                if let Some(old) = folder {
+                    old.copy_audio(self.controller.session(), new.path())?;
                 }
-                let folder = Folder::create(&path, self.controller.session())?;
-                self.library.set_folder(folder.path().to_owned());
-                self.folder = Some(folder);
+                new.save(self.controller.session())?;
+                self.library.set_folder(new.path().to_owned());
+                self.folder = Some(new);
             }
         }
         self.saved_revision = self.controller.revision();
