@@ -96,7 +96,7 @@ pub fn engine(
         away: 0,
         tasks: 0,
     };
-    let warnings = controller.rack.open_clips(&controller.session, library);
+    let warnings = controller.rack.open_clips(None, &controller.session, library);
     let batch = controller.compiled();
     controller.send(batch)?;
     Ok((controller, audio, warnings))
@@ -165,15 +165,15 @@ impl Controller {
                 } else {
                     self.history.redo(&self.session)?
                 };
-                let warnings = self.rack.open_clips(&new, library);
+                let warnings = self.rack.open_clips(Some(&self.session), &new, library);
                 let mut performed = self.exchange(new, warnings)?;
                 performed.step = Some(title);
                 Ok(performed)
             }
             command => {
                 let (new, outcome) = session::apply(&self.session, command)?;
-                // A clip that cannot be opened now was a mistake; one that could be opened before is only told.
-                let errors = self.rack.open_clips(&new, library);
+                // A new clip that cannot be opened was a mistake; one that comes back by undo is only told.
+                let errors = self.rack.open_clips(Some(&self.session), &new, library);
                 if let Some(error) = errors.into_iter().next() {
                     self.rack.close_clips(&self.session);
                     return Err(error);
@@ -390,6 +390,6 @@ fn structural(changes: &[Change], old: &Session) -> bool {
 pub fn plan_of(session: &Session, library: &mut dyn ClipLibrary, max_block: usize) -> Result<Plan, Error> {
     session::validate(session)?;
     let mut rack = Rack::new(Token::default().id(), session.rate, max_block);
-    rack.open_clips(session, library);
+    rack.open_clips(None, session, library);
     Ok(compile(&mut rack, session, 0).plan)
 }

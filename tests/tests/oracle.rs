@@ -1,6 +1,9 @@
 //! The engine and the oracle agree bit for bit, at any block size.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    io::Write,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use aulos_tests::{
     compare,
@@ -49,7 +52,8 @@ fn random_graphs_are_bit_exact_at_every_block_size() {
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     assert_eq!(distributions.len(), SCENES as usize);
-    println!("{}", random::table(&distributions));
+    // Not by println: that would only be seen when the test fails.
+    writeln!(std::io::stdout(), "\n{}", random::table(&distributions)).unwrap();
     let latent = distributions.iter().filter(|d| d.sends > 0 && d.latent_paths > 0).count();
     assert!(latent * 3 >= SCENES as usize, "only {latent} scenes have sends and latent parallel paths");
 }

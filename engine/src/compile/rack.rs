@@ -117,13 +117,21 @@ impl Rack {
         self.max_block
     }
 
-    /// Opens the files of the clips that `session` has and that are not open yet. What cannot be opened is
-    /// left silent and told.
-    pub fn open_clips(&mut self, session: &Session, library: &mut dyn ClipLibrary) -> Vec<Error> {
+    /// Opens the files of the clips that `session` has and `old` had not. What cannot be opened is left silent
+    /// and told; it is not tried again as long as the clip stays.
+    pub fn open_clips(
+        &mut self,
+        old: Option<&Session>,
+        session: &Session,
+        library: &mut dyn ClipLibrary,
+    ) -> Vec<Error> {
         let mut errors = Vec::new();
+        let before = |track: &Node| old.and_then(|old| old.nodes.get(&track.id));
         let tracks = session.nodes.values().filter(|node| node.kind == NodeKind::Track);
-        for (track, clip) in tracks.flat_map(|track| track.clips.iter().map(move |clip| (track, clip))) {
-            if self.clips.contains_key(&clip.id) {
+        let changed = tracks.filter(|track| before(track).is_none_or(|before| !Arc::ptr_eq(before, track)));
+        for (track, clip) in changed.flat_map(|track| track.clips.iter().map(move |clip| (track, clip))) {
+            let had = |track: &Arc<Node>| track.clips.binary_search_by_key(&clip.id, |clip| clip.id).is_ok();
+            if before(track).is_some_and(had) || self.clips.contains_key(&clip.id) {
                 continue;
             }
             match library.open(clip, session.rate) {

@@ -6,6 +6,8 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use aulos_protocol::{Error, ErrorCode, OperationState, Render, Reply};
@@ -18,6 +20,7 @@ use crate::render;
 pub(super) struct Operations {
     last: u64,
     known: BTreeMap<u64, (OperationState, Arc<AtomicBool>)>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// How many run at once at most.
@@ -81,6 +84,21 @@ impl Operations {
         self.known.values().for_each(|(_, cancel)| cancel.store(true, Relaxed));
     }
 
+    /// Waits a moment until what was cancelled has cleared up behind itself.
+    pub fn wait(&mut self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        const NAP: Duration = Duration::from_millis(1);
+        let begun = Instant::now();
+        for thread in self.threads.drain(..) {
+            while !thread.is_finished() && begun.elapsed() < PATIENCE {
+                std::thread::sleep(NAP);
+            }
+            if !thread.is_finished() {
+                tracing::warn!("an operation does not end; its file may be left unfinished");
+            }
+        }
+    }
+
     fn find(&self, operation: u64) -> Result<&(OperationState, Arc<AtomicBool>), Error> {
         let known: Vec<String> = self.known.keys().map(u64::to_string).collect();
         self.known.get(&operation).ok_or_else(|| {
@@ -109,13 +127,15 @@ impl Control {
                 tracing::debug!("the server ended before operation {operation}");
             }
         };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("aulos-render".into())
             .spawn(move || {
                 let result = job.run(&cancel, &|progress| tell(progress, None));
                 tell(1.0, Some(result));
             })
             .map_err(|error| Error::io("start the render thread", &error))?;
+        self.operations.threads.retain(|thread| !thread.is_finished());
+        self.operations.threads.push(thread);
         Ok(Reply::Started { operation })
     }
 }
