@@ -206,10 +206,10 @@ impl Controller {
         while let Ok(batch) = self.home.pop() {
             self.away -= 1;
             for fade in &batch.fades {
-                self.rack.term_fades_until(&fade.term, fade.ends);
+                self.rack.term_fades_until(&fade.term, batch.ticket, fade.ends);
             }
             if !batch.patches.is_empty() {
-                self.rack.clips_fade_until(batch.applied + batch.fade_frames);
+                self.rack.clips_fade_until(batch.ticket, batch.applied + batch.fade_frames);
             }
             applied.push(Applied { ticket: batch.ticket, frame: batch.applied });
         }
@@ -243,6 +243,7 @@ impl Controller {
     /// Makes `new` the session.
     fn exchange(&mut self, new: Session, warnings: Vec<Error>) -> Result<Performed, Error> {
         let old = std::mem::replace(&mut self.session, new);
+        self.rack.begin(self.ticket + 1);
         let changes = mirror::difference(&old, &self.session);
         let mut batch = Batch::default();
         if !changes.is_empty() {
@@ -260,8 +261,9 @@ impl Controller {
     }
 
     fn compiled(&mut self) -> Batch {
+        self.rack.begin(self.ticket + 1);
         let compiled = compile(&mut self.rack, &self.session, self.counters.frame());
-        self.arrivals = compile::arrivals(&Graph::of(&self.session), &self.session);
+        self.arrivals = compiled.arrivals;
         self.tasks = compiled.plan.tasks.len();
         let running = Box::new(crate::audio::Running::new(compiled.plan, self.rack.max_block()));
         Batch {

@@ -57,6 +57,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     child: Child,
     folder: tempfile::TempDir,
+    socket: PathBuf,
 }
 
 impl Server {
@@ -66,15 +67,23 @@ impl Server {
     /// If it does not.
     pub fn start<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
         let mut server = Self::spawn(args);
+        server.answering();
+        server
+    }
+
+    /// Waits until the server answers.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn answering(&mut self) {
         let begun = Instant::now();
-        while Client::connect(&server.socket()).is_err() {
-            if let Ok(Some(status)) = server.child.try_wait() {
-                panic!("the server ended with {status}: {}", server.log());
+        while Client::connect(&self.socket()).is_err() {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the server ended with {status}: {}", self.log());
             }
-            assert!(begun.elapsed() < PATIENCE, "the server does not answer: {}", server.log());
+            assert!(begun.elapsed() < PATIENCE, "the server does not answer: {}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
-        server
     }
 
     /// Starts a server with the stepped driver.
@@ -87,11 +96,23 @@ impl Server {
     /// # Panics
     /// If it cannot be started.
     pub fn spawn<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::spawn_at(None, args)
+    }
+
+    /// Starts a server with this socket instead of one in its folder, and does not wait for it.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn spawn_at<S: AsRef<std::ffi::OsStr>>(
+        socket: Option<&Path>,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
+        let socket = socket.map_or_else(|| folder.path().join("control.sock"), Path::to_owned);
         let log = std::fs::File::create(folder.path().join("log")).unwrap_or_else(|e| panic!("{e}"));
         let child = Process::new(aulosd())
             .arg("--socket")
-            .arg(folder.path().join("control.sock"))
+            .arg(&socket)
             .args(args)
             .env_remove("AULOS_SOCKET")
             .env("AULOS_LOG", "info")
@@ -100,7 +121,7 @@ impl Server {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|e| panic!("aulosd cannot be started: {e}"));
-        Self { child, folder }
+        Self { child, folder, socket }
     }
 
     /// A folder for the test's files, which goes with the server.
@@ -110,7 +131,7 @@ impl Server {
 
     /// The server's socket.
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("control.sock")
+        self.socket.clone()
     }
 
     /// The server's process.
@@ -184,8 +205,28 @@ impl Server {
     /// # Panics
     /// If it cannot be sent, or the server does not end.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
+        self.signal(rustix::process::Signal::TERM)
+    }
+
+    /// Sends SIGINT and waits for the end.
+    ///
+    /// # Panics
+    /// If it cannot be sent, or the server does not end.
+    pub fn interrupt(&mut self) -> std::process::ExitStatus {
+        self.signal(rustix::process::Signal::INT)
+    }
+
+    /// Sends SIGKILL, as `kill -9` does, and waits for the end.
+    ///
+    /// # Panics
+    /// If it cannot be sent, or the server does not end.
+    pub fn kill(&mut self) -> std::process::ExitStatus {
+        self.signal(rustix::process::Signal::KILL)
+    }
+
+    fn signal(&mut self, signal: rustix::process::Signal) -> std::process::ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap_or_else(|e| panic!("{e}"));
+        rustix::process::kill_process(pid, signal).unwrap_or_else(|e| panic!("{e}"));
         self.wait()
     }
 }

@@ -27,6 +27,8 @@ pub struct Compiled {
     pub plan: Plan,
     /// The terms that begin to fade with it.
     pub fades: Vec<FadeStart>,
+    /// When everything is heard.
+    pub arrivals: Arrivals,
 }
 
 /// Compiles `session` for the engine at `now` (its frame as far as the control thread knows).
@@ -48,5 +50,5 @@ pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
         unreachable!("a plan that does not pass verification: {faults:#?}");
     }
     rack.settle_in();
-    Compiled { plan, fades }
+    Compiled { plan, fades, arrivals }
 }

@@ -47,8 +47,23 @@ pub struct Instance {
 pub enum Life {
     /// It is wanted.
     Live,
-    /// It fades out; it has at the frame, as soon as the audio thread has told it.
-    Dying(Option<u64>),
+    /// It fades out.
+    Dying(Dying),
+}
+
+/// Something that fades out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dying {
+    /// The ticket of the batch with which it began.
+    pub batch: u64,
+    /// The frame at which it has, as soon as that batch is home.
+    pub ends: Option<u64>,
+}
+
+impl Dying {
+    fn is_over(&self, now: u64) -> bool {
+        self.ends.is_some_and(|ends| ends <= now)
+    }
 }
 
 /// A term as it outlives plans.
@@ -84,12 +99,12 @@ pub struct Rack {
     pub(super) line_of: BTreeMap<TermId, LineSlot>,
     clips: BTreeMap<ClipId, Arc<dyn ClipSource>>,
     /// Clips that fade out, and when they have.
-    dying_clips: BTreeMap<NodeId, Vec<(PlacedClip, Option<u64>)>>,
+    dying_clips: BTreeMap<NodeId, Vec<(PlacedClip, Dying)>>,
     /// Whether nothing was heard before: then nothing fades.
     pub(super) first: bool,
-    /// Whether connections wait for others to have faded out.
-    pub(super) holding: bool,
     generations: u32,
+    /// The ticket of the batch that is being made.
+    batch: u64,
 }
 
 impl Rack {
@@ -107,14 +122,24 @@ impl Rack {
             clips: BTreeMap::new(),
             dying_clips: BTreeMap::new(),
             first: true,
-            holding: false,
             generations: 0,
+            batch: 0,
         }
     }
 
     /// The longest block that processors are built for, in frames.
     pub fn max_block(&self) -> usize {
         self.max_block
+    }
+
+    /// Says which batch is being made: what begins to fade out does so with it.
+    pub fn begin(&mut self, ticket: u64) {
+        self.batch = ticket;
+    }
+
+    /// A fade-out that begins with the batch that is being made.
+    pub(super) fn dying(&self) -> Dying {
+        Dying { batch: self.batch, ends: None }
     }
 
     /// Opens the files of the clips that `session` has and `old` had not. What cannot be opened is left silent
@@ -181,7 +206,7 @@ impl Rack {
             dying.retain(|(clip, _)| !track.clips.iter().any(|kept| kept.id == clip.id));
             dying.extend(gone.into_iter().map(|mut clip| {
                 clip.dying = true;
-                (clip, None)
+                (clip, Dying { batch: self.batch, ends: None })
             }));
             changed.push((track.id, self.playlist(track)));
         }
@@ -193,7 +218,7 @@ impl Rack {
         let mut thinned = Vec::new();
         self.dying_clips.retain(|track, dying| {
             let before = dying.len();
-            dying.retain(|(_, ends)| ends.is_none_or(|ends| ends > now));
+            dying.retain(|(_, dying)| !dying.is_over(now));
             if dying.len() < before {
                 thinned.push(*track);
             }
@@ -203,34 +228,34 @@ impl Rack {
         thinned.into_iter().filter_map(playlist).collect()
     }
 
-    /// Notes that the clips which began to fade out will have at the frame `ends`.
-    pub fn clips_fade_until(&mut self, ends: u64) {
-        for (_, unknown) in self.dying_clips.values_mut().flatten().filter(|(_, ends)| ends.is_none()) {
-            *unknown = Some(ends);
-        }
+    /// Notes that the clips which began to fade out with a batch will have at the frame `ends`.
+    pub fn clips_fade_until(&mut self, batch: u64, ends: u64) {
+        let dying = self.dying_clips.values_mut().flatten().map(|(_, dying)| dying);
+        dying.filter(|dying| dying.batch == batch).for_each(|dying| dying.ends = Some(ends));
     }
 
-    /// Notes at which frame a dying term has faded out.
-    pub fn term_fades_until(&mut self, id: &TermId, ends: u64) {
-        if let Some(TermState { life: Life::Dying(unknown @ None), .. }) = self.terms.get_mut(id) {
-            *unknown = Some(ends);
+    /// Notes at which frame a term that began to fade out with a batch has.
+    pub fn term_fades_until(&mut self, id: &TermId, batch: u64, ends: u64) {
+        if let Some(TermState { life: Life::Dying(dying), .. }) = self.terms.get_mut(id)
+            && dying.batch == batch
+        {
+            dying.ends = Some(ends);
         }
     }
 
     /// Whether a compile at `now` could drop something that has faded out.
     pub fn has_silent(&self, now: u64) -> bool {
-        let over = |ends: Option<u64>| ends.is_some_and(|ends| ends <= now);
-        self.terms.values().any(|term| matches!(term.life, Life::Dying(ends) if over(ends)))
+        self.terms.values().any(|term| matches!(term.life, Life::Dying(dying) if dying.is_over(now)))
     }
 
     /// Whether clips have faded out by `now`.
     pub fn has_silent_clips(&self, now: u64) -> bool {
-        self.dying_clips.values().flatten().any(|(_, ends)| ends.is_some_and(|ends| ends <= now))
+        self.dying_clips.values().flatten().any(|(_, dying)| dying.is_over(now))
     }
 
     /// Drops the terms that have faded out.
     pub(super) fn forget_silent(&mut self, now: u64) {
-        self.terms.retain(|_, term| !matches!(term.life, Life::Dying(Some(ends)) if ends <= now));
+        self.terms.retain(|_, term| !matches!(term.life, Life::Dying(dying) if dying.is_over(now)));
     }
 
     /// Builds the stages that are not there yet; those that are no longer wanted become ghosts.
@@ -302,7 +327,6 @@ impl Rack {
 
     /// Leaves out connections that wait for others to have faded out.
     pub(super) fn hold_back(&mut self, held: &BTreeSet<TermId>) {
-        self.holding = !held.is_empty();
         self.terms.retain(|id, _| !held.contains(id));
     }
 

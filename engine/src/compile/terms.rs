@@ -64,6 +64,7 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
             changes.moving.push(id);
         }
     }
+    let dying = rack.dying();
     for (id, term) in &mut rack.terms {
         if wanted.contains(id) || term.life != Life::Live {
             continue;
@@ -73,7 +74,7 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
         if into_ghost && !id.to.stage.stage.is_sink() {
             continue;
         }
-        term.life = Life::Dying(None);
+        term.life = Life::Dying(dying);
         changes.dying.push(*id);
     }
     changes

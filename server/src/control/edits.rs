@@ -1,6 +1,6 @@
 //! Commands that change the session.
 
-use aulos_protocol::{Applied, Command, Reply};
+use aulos_protocol::{Applied, Command};
 
 use super::{Answer, Control, Told};
 
@@ -22,11 +22,6 @@ impl Control {
             warnings: performed.warnings.iter().map(ToString::to_string).collect(),
             ..Applied::default()
         };
-        if let Command::Batch { commands } = command
-            && commands.is_empty()
-        {
-            return answer(Ok(Reply::Applied(applied)));
-        }
         self.wait_for(performed.ticket, applied, Told::Changes(performed.changes), Some(answer));
     }
 }

@@ -203,7 +203,7 @@ impl Control {
         self.end()
     }
 
-    fn end(self) -> Result<(), Error> {
+    fn end(mut self) -> Result<(), Error> {
         self.operations.cancel_all();
         let Self { driver, inbox, folder, controller, .. } = self;
         // Whoever still asks is told at once that nobody answers.
@@ -217,6 +217,7 @@ impl Control {
             }
             None => tracing::warn!("the session has no folder: its changes are lost"),
         }
+        self.operations.wait();
         result
     }
 

@@ -111,6 +111,16 @@ impl Control {
     fn exchange(&mut self, folder: Option<Folder>, session: Session) -> Result<Reply, Error> {
         let fade = if self.driver.is_live() { session.fade_frames() } else { 0 };
         let rate = session.rate;
+        if self.driver.setup.file.is_some() && rate != self.controller.session().rate {
+            return Err(Error::new(
+                ErrorCode::Unavailable,
+                format!(
+                    "the session has {} Hz, and what is played is being written to a file of another rate",
+                    rate.hz()
+                ),
+            )
+            .remedy("start a server without --capture for it"));
+        }
         let at = folder.as_ref().or(self.folder.as_ref()).map(|folder| folder.path().to_owned());
         let mut library = self.library.for_session(at);
         let setup =

@@ -37,11 +37,11 @@ fn fingerprint(scene: &Scene) -> u64 {
 #[test]
 fn a_seed_is_a_scene_for_ever() {
     let pinned = [
-        (0, 0xaffb_6ac8_9cc6_a8ee),
+        (0, 0x08f2_cf59_197b_9e82),
         (1, 0xd66d_55a1_22c5_fa6f),
         (2, 0x6b81_72b7_cbaa_2f9f),
         (3, 0x7425_778c_206f_5c30),
-        (u64::MAX, 0x3770_a3a5_97af_5e89),
+        (u64::MAX, 0xcab9_f0da_6ea5_de88),
     ];
     for (seed, expected) in pinned {
         let seen = fingerprint(&scene(seed));
