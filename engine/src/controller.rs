@@ -205,6 +205,9 @@ impl Controller {
         let mut applied = Vec::new();
         while let Ok(batch) = self.home.pop() {
             self.away -= 1;
+            if batch.running.is_some() {
+                self.rack.plan_applied(batch.ticket, batch.applied);
+            }
             for fade in &batch.fades {
                 self.rack.term_fades_until(&fade.term, batch.ticket, fade.ends);
             }

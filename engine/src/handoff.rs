@@ -4,7 +4,8 @@ use aulos_nodes::{Patch, Setting};
 
 use crate::{
     audio::{Running, TransportChange, slot::Token},
-    plan::{FadeSlot, LineSlot, ProcessorSlot, TermId},
+    compile::Lead,
+    plan::{FadeSlot, ProcessorSlot, TermId},
 };
 
 /// How many batches can be on their way at once. Each has a return slot from the beginning.
@@ -19,10 +20,10 @@ pub struct FadeStart {
     pub fade: FadeSlot,
     /// The gain that it goes to.
     pub to: f32,
-    /// How many frames later it begins: until new processors before it have warmed up.
-    pub wait: u64,
-    /// The line that must have filled to `delay` frames before it begins.
-    pub line: Option<(LineSlot, usize)>,
+    /// When it begins: not before what it brings is ready to be heard.
+    pub lead: Lead,
+    /// Whether it only puts off a fade-out that has not begun yet, and leaves one alone that has.
+    pub put_off: bool,
     /// [home] The frame at which it ends.
     pub ends: u64,
 }
@@ -69,9 +70,10 @@ impl Batch {
             processor.get(token).set(Setting { param, value: *value, frame, fade });
         }
         for start in &mut self.fades {
-            let filling = start.line.as_ref().map_or(0, |(line, delay)| line.get(token).missing(*delay));
             let term = start.fade.get(token);
-            term.turn(start.to, frame, frame + start.wait + filling, fade);
+            if !(start.put_off && term.has_left(frame)) {
+                term.turn(start.to, frame, (frame + start.lead.wait).max(start.lead.not_before), fade);
+            }
             start.ends = term.end();
         }
         if let Some(change) = self.transport {

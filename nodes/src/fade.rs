@@ -35,9 +35,15 @@ impl Fade {
     }
 
     /// Turns towards `to`, from where the gain is at `frame`, from `start` (not before `frame`) on over `len`
-    /// frames.
+    /// frames. A fade-in that has not begun yet begins no earlier than it would have.
     pub fn turn(&mut self, to: f32, frame: u64, start: u64, len: u64) {
-        *self = Self { from: self.at(frame), to, start: start.max(frame), len };
+        let start = start.max(frame).max(self.begins());
+        *self = Self { from: self.at(frame), to, start, len };
+    }
+
+    /// Whether the gain has left where it began, or is about to at `frame`.
+    pub fn has_left(&self, frame: u64) -> bool {
+        frame >= self.start
     }
 
     /// The gain that it goes to.
@@ -101,6 +107,14 @@ mod tests {
         assert_eq!((fade.at(0), fade.at(100), fade.at(340)), (0.0, 0.0, 0.7));
         assert!(fade.at(339) < 0.7 && !fade.is_still(339) && fade.is_still(340));
         assert_eq!(Fade::new(1.0, 0.0, 7, 0).at(7), 0.0);
+    }
+
+    #[test]
+    fn a_fade_in_that_waits_goes_on_waiting() {
+        let mut fade = Fade::new(0.0, 1.0, 1000, 100);
+        fade.turn(0.5, 10, 10, 100);
+        assert_eq!((fade.at(999), fade.at(1000), fade.at(1100)), (0.0, 0.0, 0.5));
+        assert!(!fade.has_left(999) && fade.has_left(1000));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use rustix::fs::{FlockOperation, flock};
 const FILE: &str = "session.json";
 /// The file in a session's folder that a server holds while the session is open.
 const LOCK: &str = "lock";
+/// How the names of session files begin and end that are being written.
+const UNFINISHED: (&str, &str) = (".session-", ".partial");
 /// The largest session file that is read, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
 
@@ -85,6 +87,7 @@ impl Folder {
             Error::new(ErrorCode::Busy, format!("another server has the session {} open", path.display()))
                 .remedy("shut that server down, or open another session")
         })?;
+        clear_up(&path);
         Ok(Self { path, _lock: lock })
     }
 
@@ -115,8 +118,8 @@ impl Folder {
         let doing = format!("save the session to {}", target.display());
         let io = |e: std::io::Error| Error::io(&doing, &e);
         let mut file = tempfile::Builder::new()
-            .prefix(".session-")
-            .suffix(".partial")
+            .prefix(UNFINISHED.0)
+            .suffix(UNFINISHED.1)
             .tempfile_in(&self.path)
             .map_err(io)?;
         let mut text = serde_json::to_string_pretty(session)
@@ -159,6 +162,18 @@ impl Folder {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Removes what servers have left unfinished that were killed while they saved.
+fn clear_up(folder: &Path) {
+    let (prefix, suffix) = UNFINISHED;
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let unfinished = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix));
+        if unfinished && let Err(error) = fs::remove_file(entry.path()) {
+            tracing::warn!("could not remove {}: {error}", entry.path().display());
+        }
     }
 }
 

@@ -6,14 +6,12 @@ pub struct DelayLine {
     ring: Vec<f32>,
     /// Where the next frame goes.
     head: usize,
-    /// Frames written since the line was made.
-    filled: u64,
 }
 
 impl DelayLine {
     /// [control thread] A line for taps of up to `delay` frames and blocks of up to `max_block`.
     pub fn new(delay: usize, max_block: usize) -> Self {
-        Self { ring: vec![0.0; delay + max_block], head: 0, filled: 0 }
+        Self { ring: vec![0.0; delay + max_block], head: 0 }
     }
 
     /// [audio thread] Appends a block.
@@ -22,7 +20,6 @@ impl DelayLine {
         self.ring[self.head..self.head + first].copy_from_slice(&block[..first]);
         self.ring[..block.len() - first].copy_from_slice(&block[first..]);
         self.head = (self.head + block.len()) % self.ring.len();
-        self.filled += block.len() as u64;
     }
 
     /// [audio thread] The frames `from..to` of the block of `frames` frames that was pushed last, as they were
@@ -32,11 +29,6 @@ impl DelayLine {
         let start = (self.head + 2 * len - frames - delay + from) % len;
         let first = (to - from).min(len - start);
         (&self.ring[start..start + first], &self.ring[..to - from - first])
-    }
-
-    /// [audio thread] How many frames it still takes until a tap of `delay` has nothing of the empty line in it.
-    pub fn missing(&self, delay: usize) -> u64 {
-        (delay as u64).saturating_sub(self.filled)
     }
 }
 
@@ -62,7 +54,6 @@ mod tests {
                         .map(|n| if n >= *delay { (n - delay + 1) as f32 } else { 0.0 })
                         .collect();
                     prop_assert_eq!(got, want);
-                    prop_assert_eq!(line.missing(*delay), delay.saturating_sub(time + frames) as u64);
                 }
                 time += frames;
             }

@@ -185,9 +185,7 @@ impl Engine {
             self.frame += block as u64;
             offset += block;
         }
-        let (position, rolling) = self.transport.state();
-        self.counters.position.store(position, Relaxed);
-        self.counters.rolling.store(rolling, Relaxed);
+        self.publish();
         self.counters.frame.store(self.frame, Relaxed);
         if frames > 0 {
             self.counters.cycles.fetch_add(1, Relaxed);
@@ -209,9 +207,17 @@ impl Engine {
             }
             let Ok(mut batch) = self.batches.pop() else { return };
             batch.apply(&mut self.running, &mut self.transport, &mut self.token, self.frame);
+            // Whoever sees the batch at home sees the transport as it is after it.
+            self.publish();
             // Cannot fail: there was a free slot, and only this thread fills them.
             let _ = self.home.push(batch);
         }
+    }
+
+    fn publish(&self) {
+        let (position, rolling) = self.transport.state();
+        self.counters.position.store(position, Relaxed);
+        self.counters.rolling.store(rolling, Relaxed);
     }
 
     fn block<C: AsRef<[f32]>>(&mut self, captured: &Captured<'_, C>, frames: usize, deadline: &dyn Deadline) {

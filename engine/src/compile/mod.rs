@@ -5,6 +5,7 @@
 
 mod buffers;
 mod latency;
+mod moment;
 mod order;
 mod rack;
 mod terms;
@@ -13,6 +14,7 @@ mod verify;
 mod verify_tests;
 
 pub use latency::{Arrivals, arrivals, timings, total};
+pub use moment::Lead;
 pub use rack::{ClipLibrary, Rack};
 pub use verify::{Fault, verify};
 

@@ -8,7 +8,10 @@ use std::{
 use aulos_nodes::{ClipSource, Fade, Meter, PlacedClip, Playlist, Stage};
 use aulos_protocol::{Clip, ClipId, Error, Node, NodeId, NodeKind, Rate, Session, params};
 
-use super::latency::Arrivals;
+use super::{
+    latency::Arrivals,
+    moment::{Lead, Moment},
+};
 use crate::{
     audio::{
         delay_line::DelayLine,
@@ -36,6 +39,8 @@ pub struct Instance {
     pub arrival: u64,
     pub latency: u64,
     pub warm_up: u64,
+    /// When what it puts out has nothing of its empty beginning in it any more.
+    pub ready: Moment,
     /// No longer in the session; kept until it has faded out.
     pub ghost: bool,
     /// Built in this compile: silent and unheard before.
@@ -82,8 +87,8 @@ pub struct Line {
     pub slot: LineSlot,
     /// The longest delay that it is good for.
     pub capacity: u64,
-    /// Made in this compile.
-    pub new: bool,
+    /// When it began to fill; a line of the first plan is full of the silence that was before.
+    pub since: Option<Moment>,
 }
 
 /// What outlives plans.
@@ -294,12 +299,26 @@ impl Rack {
         let (work, meter) = if stage.stage == Stage::Whole(NodeKind::Input) {
             (Work::Capture { first: first_channel(node) }, None)
         } else {
-            let playlist = if stage.stage == Stage::Player { self.playlist(node) } else { Playlist::new() };
+            let mut playlist =
+                if stage.stage == Stage::Player { self.playlist(node) } else { Playlist::new() };
+            // What fades out does so in the player that has played it.
+            playlist.retain(|clip| !clip.dying);
             let built = aulos_nodes::build(stage.stage, node, self.rate, self.max_block, playlist);
             (Work::Process(Arc::new(Slot::new(self.token, built.processor))), built.meter)
         };
         let warm_up = stage.stage.warm_up(node);
-        Instance { node: node.clone(), work, meter, arrival, latency, warm_up, ghost: false, new: true }
+        let ready = Moment::new(self.batch, Lead::default());
+        Instance {
+            node: node.clone(),
+            work,
+            meter,
+            arrival,
+            latency,
+            warm_up,
+            ready,
+            ghost: false,
+            new: true,
+        }
     }
 
     /// A fade that stands at `gain`.
@@ -330,18 +349,29 @@ impl Rack {
         self.terms.retain(|id, _| !held.contains(id));
     }
 
-    /// The line of `capacity` or more behind an output; made if there is none.
-    pub(super) fn line(&mut self, from: InstanceId, output: usize, delay: u64) -> (LineSlot, bool) {
+    /// A line that is good for `delay` behind an output, made if there is none, and when a tap of `delay` has
+    /// nothing of its empty beginning in it any more.
+    pub(super) fn line(&mut self, from: InstanceId, output: usize, delay: u64) -> (LineSlot, Lead) {
+        let full = |line: &Line| line.since.map_or(Lead::default(), |since| since.lead(delay));
         let lines = self.lines.entry((from, output)).or_default();
         if let Some(line) = lines.iter().find(|line| line.capacity >= delay) {
-            return (line.slot.clone(), line.new);
+            return (line.slot.clone(), full(line));
         }
         // Room to grow: a latency that creeps up does not need a new line at every step.
         let capacity = delay.next_power_of_two().max(256);
         let made = DelayLine::new(capacity as usize, self.max_block);
-        let slot: LineSlot = Arc::new(Slot::new(self.token, made));
-        lines.push(Line { slot: slot.clone(), capacity, new: true });
-        (slot, true)
+        let since = (!self.first).then(|| Moment::new(self.batch, Lead::default()));
+        let line = Line { slot: Arc::new(Slot::new(self.token, made)), capacity, since };
+        let found = (line.slot.clone(), full(&line));
+        lines.push(line);
+        found
+    }
+
+    /// Notes at which frame a batch with a plan applied.
+    pub fn plan_applied(&mut self, batch: u64, frame: u64) {
+        self.instances.values_mut().for_each(|instance| instance.ready.applied(batch, frame));
+        let lines = self.lines.values_mut().flatten().filter_map(|line| line.since.as_mut());
+        lines.for_each(|since| since.applied(batch, frame));
     }
 
     /// Drops the lines that no term reads.
@@ -360,7 +390,6 @@ impl Rack {
     pub(super) fn settle_in(&mut self) {
         self.first = false;
         self.instances.values_mut().for_each(|instance| instance.new = false);
-        self.lines.values_mut().flatten().for_each(|line| line.new = false);
     }
 
     /// The processors of a node, for messages to it.

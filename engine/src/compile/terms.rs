@@ -6,12 +6,13 @@ use petgraph::visit::EdgeRef;
 
 use super::{
     latency::Arrivals,
+    moment::{Lead, Moment},
     rack::{Life, Rack, TermState},
 };
 use crate::{
     graph::{EdgeId, Graph},
     handoff::FadeStart,
-    plan::{InstanceId, LineSlot, TermId},
+    plan::{InstanceId, TermId},
 };
 
 /// What became of the terms in a compile.
@@ -80,65 +81,78 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
     changes
 }
 
-/// How long after the swap what a processor puts out has nothing of its empty beginning in it.
-fn readiness(rack: &Rack, order: &[InstanceId], line_is_new: &BTreeSet<TermId>) -> BTreeMap<InstanceId, u64> {
-    let mut entering: BTreeMap<InstanceId, Vec<TermId>> = BTreeMap::new();
-    for id in rack.terms.keys() {
-        entering.entry(id.to).or_default().push(*id);
-    }
-    let mut ready = BTreeMap::new();
-    for id in order {
-        let instance = &rack.instances[id];
-        let mut wait = 0;
-        if instance.new {
-            for term in entering.get(id).into_iter().flatten() {
-                let line = if line_is_new.contains(term) { term.delay } else { 0 };
-                wait = wait.max(ready.get(&term.from).copied().unwrap_or(0) + line);
-            }
-            wait += instance.warm_up;
-        }
-        ready.insert(*id, wait);
-    }
-    ready
-}
-
 /// Gives every delayed term its line, and says which terms begin to fade, and when.
-pub fn fades(rack: &mut Rack, order: &[InstanceId], changes: Changes) -> Vec<FadeStart> {
+pub fn fades(rack: &mut Rack, order: &[InstanceId], mut changes: Changes) -> Vec<FadeStart> {
     let mut delayed: Vec<(TermId, usize)> =
         rack.terms.iter().filter(|(id, _)| id.delay > 0).map(|(id, term)| (*id, term.output)).collect();
     // The longest first: its line serves the others.
     delayed.sort_by_key(|(id, _)| std::cmp::Reverse(id.delay));
-    let mut line_is_new = BTreeSet::new();
+    let mut full = BTreeMap::new();
     for (id, output) in delayed {
-        if rack.line_of.contains_key(&id) {
-            continue;
-        }
-        let (line, new) = rack.line(id.from, output, id.delay);
-        rack.line_of.insert(id, line);
-        if new {
-            line_is_new.insert(id);
+        if !rack.line_of.contains_key(&id) {
+            let (line, lead) = rack.line(id.from, output, id.delay);
+            rack.line_of.insert(id, line);
+            full.insert(id, lead);
         }
     }
-    let ready = readiness(rack, order, &line_is_new);
-    let start = |id: &TermId| -> (u64, Option<(LineSlot, usize)>) {
-        if !changes.new.contains(id) {
-            return (0, None);
-        }
-        let line = rack.line_of.get(id).map(|line| (line.clone(), id.delay as usize));
-        (ready.get(&id.from).copied().unwrap_or(0), line)
-    };
-    // What takes over from a dying term, so that both cross at the same frames.
+    let leads = leads(rack, order, &full);
+    // What takes over from a term that fades out, so that both cross at the same frames.
     let heirs: BTreeMap<EdgeId, TermId> =
         changes.moving.iter().filter(|id| changes.new.contains(id)).map(|id| (id.edge, *id)).collect();
-    let mut fades = Vec::new();
-    for id in changes.moving.iter().chain(&changes.dying) {
-        let Some(term) = rack.terms.get(id) else { continue };
-        let (to, like) = match term.life {
-            Life::Live => (term.gain, id),
-            Life::Dying(_) => (0.0, heirs.get(&id.edge).unwrap_or(id)),
-        };
-        let (wait, line) = start(like);
-        fades.push(FadeStart { term: *id, fade: term.fade.clone(), to, wait, line, ends: 0 });
+    // A term that was to fade out for an heir that is itself replaced waits for the newest heir.
+    let mut put_off = Vec::new();
+    let now = rack.dying();
+    for (id, term) in &mut rack.terms {
+        if let Life::Dying(dying) = &mut term.life
+            && dying.batch != now.batch
+            && heirs.contains_key(&id.edge)
+        {
+            *dying = now;
+            put_off.push(*id);
+        }
     }
-    fades
+    changes.moving.append(&mut changes.dying);
+    let begin = changes.moving.iter().map(|id| (id, false)).chain(put_off.iter().map(|id| (id, true)));
+    begin
+        .filter_map(|(id, put_off)| {
+            let term = rack.terms.get(id)?;
+            let (to, like) = match term.life {
+                Life::Live => (term.gain, id),
+                Life::Dying(_) => (0.0, heirs.get(&id.edge).unwrap_or(id)),
+            };
+            let lead = match changes.new.contains(like) {
+                true => leads.get(like).copied().unwrap_or_default(),
+                false => Lead::default(),
+            };
+            Some(FadeStart { term: *id, fade: term.fade.clone(), to, lead, put_off, ends: 0 })
+        })
+        .collect()
+}
+
+/// How long each term must wait until what it carries has nothing of the empty beginning of a processor or a
+/// line in it. Notes the same of the processors that are new.
+fn leads(rack: &mut Rack, order: &[InstanceId], full: &BTreeMap<TermId, Lead>) -> BTreeMap<TermId, Lead> {
+    let mut entering: BTreeMap<InstanceId, Vec<TermId>> = BTreeMap::new();
+    for id in rack.terms.keys() {
+        entering.entry(id.to).or_default().push(*id);
+    }
+    let mut leads = BTreeMap::new();
+    for id in order {
+        let mut lead = Lead::default();
+        for term in entering.get(id).into_iter().flatten() {
+            let source = rack.instances[&term.from].ready.lead(0);
+            let carried = source.plus(term.delay).and(full.get(term).copied().unwrap_or_default());
+            leads.insert(*term, carried);
+            lead = lead.and(carried);
+        }
+        let (first, batch) = (rack.first, rack.dying().batch);
+        if let Some(instance) = rack.instances.get_mut(id)
+            && instance.new
+        {
+            let warm = lead.plus(instance.warm_up).and(Lead::wait(instance.warm_up));
+            // Before the first frame there was silence, and a processor begins with silence.
+            instance.ready = Moment::new(batch, if first { Lead::default() } else { warm });
+        }
+    }
+    leads
 }
