@@ -4,8 +4,10 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-# What the build needs, then what the tests compare with and play.
-PACKAGES = gcc libc6-dev sox flac alsa-utils hydrogen-data
+# What the build needs.
+PACKAGES = gcc libc6-dev
+# What the tests compare with and play.
+TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files
 
 .PHONY: run test deps build lint fmt install clean
 
@@ -13,6 +15,7 @@ run: deps
 	$(CARGO) build --release --locked -p aulos-server -p aulos-ctl
 	demo/run target/release
 
+test: PACKAGES += $(TEST_PACKAGES)
 test: deps
 	$(CARGO) test --workspace --locked
 

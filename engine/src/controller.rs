@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use aulos_nodes::{Patch, Playlist, Stage};
 use aulos_protocol::{
-    Change, Command, Error, ErrorCode, Frames, LatencyReport, LatencyRow, LinkLatency, MeterReading, Node,
-    NodeId, Session, mirror, params,
+    Change, Clip, Command, Error, ErrorCode, Frames, LatencyReport, LatencyRow, LinkLatency, MeterReading,
+    Node, NodeId, Session, mirror, params,
 };
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -137,7 +137,7 @@ impl Controller {
     ///
     /// # Errors
     /// Why it would be refused.
-    pub fn dry_run(&self, command: &Command) -> Result<Vec<Change>, Error> {
+    pub fn dry_run(&self, command: &Command, library: &mut dyn ClipLibrary) -> Result<Vec<Change>, Error> {
         let (new, _) = match command {
             Command::Undo | Command::Redo => {
                 return Err(Error::new(
@@ -148,6 +148,15 @@ impl Controller {
             }
             command => session::apply(&self.session, command)?,
         };
+        for node in new.nodes.values() {
+            let before = self.session.nodes.get(&node.id);
+            let known = |clip: &Clip| before.is_some_and(|node| node.clips.iter().any(|c| c.id == clip.id));
+            if before.is_none_or(|before| !Arc::ptr_eq(before, node)) {
+                for clip in node.clips.iter().filter(|clip| !known(clip)) {
+                    library.open(clip, new.rate)?;
+                }
+            }
+        }
         Ok(mirror::difference(&self.session, &new))
     }
 
@@ -166,6 +175,7 @@ impl Controller {
                     self.history.redo(&self.session)?
                 };
                 let warnings = self.rack.open_clips(Some(&self.session), &new, library);
+                library.opened(&new);
                 let mut performed = self.exchange(new, warnings)?;
                 performed.step = Some(title);
                 Ok(performed)
@@ -178,6 +188,7 @@ impl Controller {
                     self.rack.close_clips(&self.session);
                     return Err(error);
                 }
+                library.opened(&new);
                 let old = self.session.clone();
                 let mut performed = self.exchange(new, Vec::new())?;
                 performed.outcome = outcome;

@@ -10,7 +10,7 @@ use crate::{Bpm, ClipId, Decibels, Endpoint, Frames, NodeKind, Rate, Value};
 ///
 /// On the wire the variant is the method and its fields are the parameters; see [`crate::wire`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", tag = "method", content = "params")]
+#[serde(rename_all = "snake_case", tag = "method", content = "params", deny_unknown_fields)]
 pub enum Command {
     /// Adds a node; answers with its name.
     #[serde(rename = "node_add")]
@@ -163,6 +163,7 @@ pub enum Command {
 
 /// A node to be added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewNode {
     /// What it is.
     pub kind: NodeKind,
@@ -179,6 +180,7 @@ pub struct NewNode {
 
 /// What to render, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Render {
     /// The file to write; replaced when the render is complete.
     pub path: String,

@@ -12,7 +12,7 @@ use crate::{
 
 /// A question. It changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", tag = "method", content = "params")]
+#[serde(rename_all = "snake_case", tag = "method", content = "params", deny_unknown_fields)]
 pub enum Query {
     /// Says which protocol the client speaks; refused if the server speaks another.
     Hello {

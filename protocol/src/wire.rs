@@ -59,8 +59,12 @@ pub enum FromServer {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawRequest {
     jsonrpc: Option<String>,
+    /// Read before the rest, so that whatever else is wrong can be answered to it.
+    #[serde(rename = "id")]
+    _id: Option<serde::de::IgnoredAny>,
     method: Option<Json>,
     params: Option<Json>,
     #[serde(default)]
@@ -335,6 +339,21 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":1,"method":"link","params":{"from":"","to":"x"}}"#,
                 ErrorCode::InvalidArgument,
                 "no end of a link",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"undo","dryrun":true}"#,
+                ErrorCode::InvalidRequest,
+                "dryrun",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"link","params":{"from":"a","to":"x","gian":-20}}"#,
+                ErrorCode::InvalidArgument,
+                "gian",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"node_add","params":{"kind":"bus","nmae":"x"}}"#,
+                ErrorCode::InvalidArgument,
+                "nmae",
             ),
         ];
         for (line, code, part) in table {

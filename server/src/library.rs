@@ -22,12 +22,20 @@ pub struct Library {
     folder: Option<PathBuf>,
     by_clip: BTreeMap<ClipId, Weak<Stream>>,
     shared: BTreeMap<PathBuf, Weak<Stream>>,
+    /// What is told of clips before they are heard.
+    read_ahead: Option<Arc<ReadAhead>>,
 }
 
 impl Library {
     /// A library whose relative paths begin at `folder`.
     pub fn new(streams: Arc<Streams>, folder: Option<PathBuf>) -> Self {
-        Self { streams, folder, by_clip: BTreeMap::new(), shared: BTreeMap::new() }
+        Self { streams, folder, by_clip: BTreeMap::new(), shared: BTreeMap::new(), read_ahead: None }
+    }
+
+    /// Has `read_ahead` told of new clips before they are heard.
+    pub fn that_plays(mut self, read_ahead: Arc<ReadAhead>) -> Self {
+        self.read_ahead = Some(read_ahead);
+        self
     }
 
     /// A library of the same disk thread for another session, in another folder.
@@ -99,6 +107,18 @@ impl ClipLibrary for Library {
         }
         self.by_clip.insert(clip.id, Arc::downgrade(&stream));
         Ok(stream)
+    }
+
+    fn opened(&mut self, session: &Session) {
+        /// What is heard before the read-ahead comes to it by itself.
+        const AT_ONCE: u64 = 16_384;
+        /// A slow disk must not keep everything else from being commanded.
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let Some(read_ahead) = self.read_ahead.clone() else { return };
+        read_ahead.set_spans(self.spans(session));
+        if let Err(error) = read_ahead.wait_for(AT_ONCE, PATIENCE) {
+            tracing::warn!("{error}; what is new may begin with silence");
+        }
     }
 }
 
@@ -246,8 +266,8 @@ impl ReadAhead {
         self.streams.ready(&wanted(&timeline.spans, &[course], self.ahead))
     }
 
-    /// Tells the disk thread what is needed now. To be called many times a second.
-    pub fn refresh(&self) {
+    /// Tells the disk thread what is needed now.
+    fn refresh(&self) {
         let timeline = self.timeline();
         let Some(counters) = &timeline.counters else { return };
         let here = Course { position: counters.position(), loop_range: timeline.loop_range };
@@ -255,11 +275,36 @@ impl ReadAhead {
         self.streams.want(wanted(&timeline.spans, &courses, self.ahead));
     }
 
+    /// Refreshes what is read many times a second, on a thread of its own that ends with `this`: whatever the
+    /// control thread is busy with, what plays goes on.
+    ///
+    /// # Errors
+    /// `Io` if the thread cannot be started.
+    pub fn keep_fresh(this: &Arc<Self>) -> Result<(), Error> {
+        const PERIOD: Duration = Duration::from_millis(20);
+        let this = Arc::downgrade(this);
+        std::thread::Builder::new()
+            .name("aulos-ahead".into())
+            .spawn(move || {
+                while let Some(read_ahead) = this.upgrade() {
+                    read_ahead.refresh();
+                    drop(read_ahead);
+                    std::thread::sleep(PERIOD);
+                }
+            })
+            .map(|_| ())
+            .map_err(|error| Error::io("start the read-ahead thread", &error))
+    }
+
     /// Waits until the next `frames` frames are in memory. For drivers that can wait.
     ///
     /// # Errors
     /// `Io` if the disk is too slow.
     pub fn wait(&self, frames: u64) -> Result<(), Error> {
+        self.wait_for(frames, DISK_TIMEOUT)
+    }
+
+    fn wait_for(&self, frames: u64, timeout: Duration) -> Result<(), Error> {
         let needed = {
             let timeline = self.timeline();
             let Some(counters) = &timeline.counters else { return Ok(()) };
@@ -271,7 +316,7 @@ impl ReadAhead {
             self.streams.want(wanted(&timeline.spans, &[here], self.ahead));
             needed
         };
-        self.streams.wait_ready(&needed, DISK_TIMEOUT)
+        self.streams.wait_ready(&needed, timeout)
     }
 }
 

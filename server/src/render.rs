@@ -157,12 +157,12 @@ impl Job {
                 progress(done as f64 / total as f64);
             }
         }
-        let written = sink.finish()?;
         let underruns = read_ahead.streams().underruns();
         if underruns > 0 {
             return Err(Error::new(ErrorCode::Io, format!("{underruns} blocks of audio files were missing"))
                 .remedy("check the disk and render again"));
         }
+        let written = sink.finish()?;
         let errors = read_ahead.streams().take_errors();
         Ok(self.report(&written, rate, peak, skip, warnings.iter().chain(&errors)))
     }

@@ -133,7 +133,7 @@ fn own_folder(folder: &Path) -> Result<(), Error> {
     let found = fs::symlink_metadata(folder).map_err(io)?;
     let uid = rustix::process::getuid().as_raw();
     // The well-known place in /tmp could have been made by anybody before us.
-    let guessable = folder.starts_with("/tmp/aulos-");
+    let guessable = folder == Path::new(&format!("/tmp/aulos-{uid}"));
     if found.is_dir() && (!guessable || (found.uid() == uid && found.mode() & 0o077 == 0)) {
         return Ok(());
     }
@@ -185,9 +185,11 @@ impl Connection {
             () = connection.read(read) => {}
             _ = drop_reason.changed() => {}
         }
-        // The control thread may have gone down first.
-        if connection.control.send(ToControl::Unsubscribe { connection: id }).is_err() {
-            tracing::debug!("connection {id} outlived the control thread");
+        // Not by waiting: this thread serves all connections.
+        while let Err(TrySendError::Full(_)) =
+            connection.control.try_send(ToControl::Unsubscribe { connection: id })
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         std::mem::drop(connection);
         if writer.await.is_err() {

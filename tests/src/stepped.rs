@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use aulos_engine::{ClipLibrary, Controller, Engine, Patience, Setup, Start};
 use aulos_nodes::{ClipSource, Pcm};
-use aulos_protocol::{Applied, Clip, Command, Error, ErrorCode, Frames, Rate, Session};
+use aulos_protocol::{Applied, Change, Clip, Command, Error, ErrorCode, Frames, Rate, Session};
 
 use crate::random::Scene;
 
@@ -127,6 +127,14 @@ impl Stepped {
             clips: performed.outcome.clips,
             ..Applied::default()
         })
+    }
+
+    /// What a command would change.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn dry_run(&mut self, command: &Command) -> Result<Vec<Change>, Error> {
+        self.controller.dry_run(command, &mut self.files)
     }
 
     /// Moves the transport at the present frame, or as soon as the fades before it leave room.

@@ -322,8 +322,7 @@ fn undo_takes_every_step_back_to_the_beginning() {
         if matches!(command, Command::Undo | Command::Redo) {
             continue;
         }
-        let changed =
-            engine.controller.dry_run(&command).is_ok_and(|changes: Vec<Change>| !changes.is_empty());
+        let changed = engine.dry_run(&command).is_ok_and(|changes: Vec<Change>| !changes.is_empty());
         if engine.perform(&command).is_ok() && changed {
             steps += 1;
         }

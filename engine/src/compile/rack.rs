@@ -28,6 +28,10 @@ pub trait ClipLibrary: Send {
     /// # Errors
     /// Why they cannot be had.
     fn open(&mut self, clip: &Clip, rate: Rate) -> Result<Arc<dyn ClipSource>, Error>;
+
+    /// [control thread] All clips of `session` are open that can be, and are about to be heard. May wait a
+    /// little until what sounds at once is in memory.
+    fn opened(&mut self, _session: &Session) {}
 }
 
 /// A stage as it was built.

@@ -8,7 +8,10 @@ use aulos_protocol::{
     ports::{self, Direction},
 };
 
-use super::{names, validate};
+use super::{
+    limits::{self, MAX_BATCH, MAX_CLIPS, MAX_LINKS, MAX_NODES},
+    names, validate,
+};
 use crate::graph::Graph;
 
 /// What a command did to a session.
@@ -21,15 +24,6 @@ pub struct Outcome {
     /// How many links were made, changed or removed.
     pub links: usize,
 }
-
-/// The most nodes in a session.
-const MAX_NODES: usize = 100_000;
-/// The most links in a session.
-const MAX_LINKS: usize = 1_000_000;
-/// The most clips on a track.
-const MAX_CLIPS: usize = 100_000;
-/// The most commands in a batch.
-const MAX_BATCH: usize = 100_000;
 
 /// Applies a command that is an undo step. The session that is given stays as it is.
 ///
@@ -46,8 +40,10 @@ pub fn apply(session: &Session, command: &Command) -> Result<(Session, Outcome),
     if new.next_id > validate::MAX_ID {
         return Err(Error::new(ErrorCode::Unavailable, "the session has no numbers left for what is new"));
     }
-    if let Some(mut error) = cycle(session, &new) {
-        if let Command::Batch { commands } = command {
+    if let Err(mut error) = check_patch(session, &new) {
+        if let Command::Batch { commands } = command
+            && error.code == ErrorCode::Cycle
+        {
             error.index = Some(culprit(session, commands));
         }
         return Err(error);
@@ -55,12 +51,22 @@ pub fn apply(session: &Session, command: &Command) -> Result<(Session, Outcome),
     Ok((new, outcome))
 }
 
-/// The refusal if `new` has a cycle; not looked for while the links are those of `old`.
-fn cycle(old: &Session, new: &Session) -> Option<Error> {
-    if old.links.ptr_eq(&new.links) {
-        return None;
+/// What only the whole patch can tell: cycles, and the memory that delays take. Not looked at while links and
+/// delays are those of `old`.
+fn check_patch(old: &Session, new: &Session) -> Result<(), Error> {
+    if old.links.ptr_eq(&new.links) && delays(old).eq(delays(new)) {
+        return Ok(());
     }
-    Graph::of(new).find_cycle(new)
+    let graph = Graph::of(new);
+    graph.find_cycle(new).map_or(Ok(()), Err)?;
+    limits::check_delays(new, &graph)
+}
+
+fn delays(session: &Session) -> impl Iterator<Item = (NodeId, u16, [Option<f64>; 2])> {
+    session.nodes.values().filter(|node| node.kind == NodeKind::Delay).map(|node| {
+        let number = |name| params::number(node, name);
+        (node.id, node.channels, [number("frames"), number("report")])
+    })
 }
 
 fn batch(session: &mut Session, commands: &[Command], outcome: &mut Outcome) -> Result<(), Error> {
@@ -126,7 +132,7 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
             let clip = Clip { id, file: file.clone(), at: *at, offset: *offset, length: *length };
             edit_track(session, track, |node| {
                 if node.clips.len() >= MAX_CLIPS {
-                    return Err(limit("clips on a track", MAX_CLIPS));
+                    return Err(limits::full("clips on a track", MAX_CLIPS));
                 }
                 node.clips.push(clip);
                 Ok(())
@@ -159,13 +165,9 @@ fn take_id(session: &mut Session) -> u64 {
     id
 }
 
-fn limit(what: &str, most: usize) -> Error {
-    Error::new(ErrorCode::Unavailable, format!("there are {most} {what} already, and no more can be added"))
-}
-
 fn add_node(session: &mut Session, new: &NewNode, outcome: &mut Outcome) -> Result<(), Error> {
     if session.nodes.len() >= MAX_NODES {
-        return Err(limit("nodes", MAX_NODES));
+        return Err(limits::full("nodes", MAX_NODES));
     }
     let channels = new.channels.unwrap_or(2);
     validate::channels(channels)?;
@@ -278,7 +280,7 @@ fn link(
             }
             None => {
                 if session.links.len() >= MAX_LINKS {
-                    return Err(limit("links", MAX_LINKS));
+                    return Err(limits::full("links", MAX_LINKS));
                 }
                 let id = LinkId(take_id(session));
                 Link { id, from, to, gain: total.unwrap_or(mapped), unknown: Default::default() }

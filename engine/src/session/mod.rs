@@ -2,6 +2,7 @@
 
 mod apply;
 mod history;
+mod limits;
 mod names;
 mod validate;
 

@@ -7,6 +7,7 @@ use aulos_protocol::{
     ports::{self, Direction},
 };
 
+use super::limits;
 use crate::graph::Graph;
 
 /// Checks everything that [`super::apply`] would have refused to make.
@@ -20,6 +21,7 @@ pub fn validate(session: &Session) -> Result<(), Error> {
             .expected(format!("format {FORMAT}"))
             .remedy("open it with a server of the version that wrote it"));
     }
+    limits::check_counts(session)?;
     name(&session.name)?;
     fade_ms(session.edit_fade_ms)?;
     let mut slugs = BTreeSet::new();
@@ -57,7 +59,9 @@ pub fn validate(session: &Session) -> Result<(), Error> {
         return Err(wrong(format!("next_id is {}", session.next_id))
             .expected(format!("a number above {highest}, the highest in use, and at most {MAX_ID}")));
     }
-    Graph::of(session).find_cycle(session).map_or(Ok(()), Err)
+    let graph = Graph::of(session);
+    graph.find_cycle(session).map_or(Ok(()), Err)?;
+    limits::check_delays(session, &graph)
 }
 
 /// Numbers stay below 2^53, which every JSON reader can hold.

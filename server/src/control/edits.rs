@@ -7,11 +7,12 @@ use super::{Answer, Control, Told};
 impl Control {
     /// Carries out an undo step, undo or redo, and answers when it is heard.
     pub(super) fn edit(&mut self, command: &Command, answer: Answer) {
-        let performed = match self.controller.perform(command, &mut self.library) {
+        let performed = self.controller.perform(command, &mut self.library);
+        self.read_ahead.set_spans(self.library.spans(self.controller.session()));
+        let performed = match performed {
             Ok(performed) => performed,
             Err(error) => return answer(Err(error)),
         };
-        self.read_ahead.set_spans(self.library.spans(self.controller.session()));
         performed.warnings.iter().for_each(|error| self.warn(error));
         let applied = Applied {
             revision: self.controller.revision(),

@@ -142,7 +142,9 @@ impl Control {
         };
         let streams = Arc::new(Streams::new(READ_AHEAD)?);
         let read_ahead = Arc::new(ReadAhead::new(streams.clone(), READ_AHEAD));
-        let mut library = Library::new(streams, folder.as_ref().map(|f| f.path().to_owned()));
+        let at = folder.as_ref().map(|f| f.path().to_owned());
+        let mut library = Library::new(streams, at).that_plays(read_ahead.clone());
+        ReadAhead::keep_fresh(&read_ahead)?;
         let start = Start { position: 0, rolling: setup.play, loop_range: None };
         let engine_setup = aulos_engine::Setup { max_block: setup.driver.block as usize, start };
         let (controller, engine, errors) = aulos_engine::engine(session, &mut library, engine_setup)?;
@@ -256,7 +258,8 @@ impl Control {
         }
         match request.ask {
             Ask::Command(command) if request.dry_run => {
-                answer(self.controller.dry_run(&command).map(|changes| Reply::WouldChange { changes }));
+                let changes = self.controller.dry_run(&command, &mut self.library);
+                answer(changes.map(|changes| Reply::WouldChange { changes }));
             }
             Ask::Command(command) => self.command(command, answer),
             Ask::Query(query) => answer(self.query(connection, &query)),
@@ -367,7 +370,6 @@ impl Control {
         self.carry_on_transport();
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
-            self.read_ahead.refresh();
             self.load.look(&self.driver.stats);
             for error in self.read_ahead.streams().take_errors() {
                 self.warn(&error);

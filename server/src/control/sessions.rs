@@ -122,13 +122,14 @@ impl Control {
             .remedy("start a server without --capture for it"));
         }
         let at = folder.as_ref().or(self.folder.as_ref()).map(|folder| folder.path().to_owned());
+        // The clips are not told to the read-ahead before the new engine is seated.
         let mut library = self.library.for_session(at);
         let setup =
             aulos_engine::Setup { max_block: self.driver.setup.block as usize, start: Start::default() };
         let (controller, engine, errors) = aulos_engine::engine(session, &mut library, setup)?;
         self.driver.exchange.send(Successor { engine, rate, fade })?;
         self.controller = controller;
-        self.library = library;
+        self.library = library.that_plays(self.read_ahead.clone());
         self.folder = folder.or(self.folder.take());
         self.saved_revision = 0;
         self.loop_range = None;

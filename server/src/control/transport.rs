@@ -25,11 +25,27 @@ impl Control {
         }
         match change(command) {
             Ok(change) => {
+                if matches!(change, TransportChange::Pause | TransportChange::Stop) {
+                    self.give_up_waiting();
+                }
                 self.transport.push_back(Order { change, answer: Some(answer), since: None });
                 self.carry_on_transport();
             }
             Err(error) => answer(Err(error)),
         }
+    }
+
+    /// What stands still waits for no disk: starts and locates that do are void.
+    fn give_up_waiting(&mut self) {
+        for order in std::mem::take(&mut self.transport) {
+            if let Some(answer) = order.answer {
+                answer(Err(Error::new(
+                    ErrorCode::Unavailable,
+                    "the transport was stopped before the files were read",
+                )));
+            }
+        }
+        self.read_ahead.prepare(None);
     }
 
     /// Where the transport will play from after `change`.
