@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Read, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -126,6 +127,9 @@ impl Folder {
             .map_err(|e| Error::new(ErrorCode::Internal, format!("could not {doing}: {e}")))?;
         text.push('\n');
         file.write_all(text.as_bytes()).map_err(io)?;
+        // Temporary files are for their owner only; a session may be read by whoever could read the one before.
+        let mode = fs::metadata(&target).map_or(0o644, |before| before.permissions().mode() & 0o777);
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(io)?;
         file.as_file().sync_all().map_err(io)?;
         file.persist(&target).map_err(|e| io(e.error))?;
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(io)
@@ -186,8 +190,9 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let partial = tempfile::Builder::new().prefix(".audio-").suffix(".partial").tempfile_in(folder)?;
     fs::copy(source, partial.path())?;
+    partial.as_file().sync_all()?;
     partial.persist(target)?;
-    Ok(())
+    File::open(folder)?.sync_all()
 }
 
 /// Whether two files have the same contents.

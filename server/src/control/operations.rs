@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -130,7 +131,9 @@ impl Control {
         let thread = std::thread::Builder::new()
             .name("aulos-render".into())
             .spawn(move || {
-                let result = job.run(&cancel, &|progress| tell(progress, None));
+                let run = || job.run(&cancel, &|progress| tell(progress, None));
+                let result = catch_unwind(AssertUnwindSafe(run))
+                    .unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the render panicked")));
                 tell(1.0, Some(result));
             })
             .map_err(|error| Error::io("start the render thread", &error))?;

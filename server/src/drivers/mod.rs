@@ -9,6 +9,7 @@ mod stats;
 mod stepped;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Arc,
@@ -92,7 +93,6 @@ struct Station {
     stats: Arc<Stats>,
     stop: Arc<AtomicBool>,
     rate: Rate,
-    ended: Ended,
     /// Frames until the end.
     left: Option<u64>,
 }
@@ -115,14 +115,9 @@ impl Station {
         frames
     }
 
-    /// Completes the capture file, and says so unless the driver was told to end.
+    /// Completes the capture file.
     fn end(self) -> Result<(), Error> {
-        const AGAIN: Duration = Duration::from_millis(5);
-        let result = self.capture.map_or(Ok(()), Capture::finish);
-        while !self.stop.load(Relaxed) && !(self.ended)() {
-            std::thread::sleep(AGAIN);
-        }
-        result
+        self.capture.map_or(Ok(()), Capture::finish)
     }
 }
 
@@ -151,7 +146,6 @@ impl Driver {
             stats: stats.clone(),
             stop: stop.clone(),
             rate,
-            ended,
             left: setup.frames,
             setup: setup.clone(),
         };
@@ -159,10 +153,20 @@ impl Driver {
         let kind = setup.kind;
         let thread = std::thread::Builder::new()
             .name("aulos-audio".into())
-            .spawn(move || match kind {
-                Kind::Dummy => dummy::run(station),
-                Kind::Stepped => stepped::run(station, &orders),
-                Kind::Offline => free::run(station, &read_ahead),
+            .spawn(move || {
+                let stop = station.stop.clone();
+                let run = || match kind {
+                    Kind::Dummy => dummy::run(station),
+                    Kind::Stepped => stepped::run(station, &orders),
+                    Kind::Offline => free::run(station, &read_ahead),
+                };
+                let result = catch_unwind(AssertUnwindSafe(run))
+                    .unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the audio thread panicked")));
+                // Without a driver there is no server; unless it is the server that ends the driver.
+                while !stop.load(Relaxed) && !ended() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                result
             })
             .map_err(|error| Error::io("start the audio thread", &error))?;
         let steps = (kind == Kind::Stepped).then_some(steps);
