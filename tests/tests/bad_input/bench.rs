@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aulos_protocol::{
@@ -38,7 +38,7 @@ pub fn check(what: &str, error: &Error, code: ErrorCode, part: &str, says: &[Say
     let told = format!("{what}: {error:?}");
     assert_eq!(error.code, code, "{told}");
     assert!(error.message.contains(part), "{part:?} is not in the message of {told}");
-    assert!(error.message.len() < 600, "a message of {} bytes: {what}", error.message.len());
+    assert!(error.message.len() < 1100, "a message of {} bytes: {what}", error.message.len());
     for says in says {
         let fine = match *says {
             Says::Expected(part) => error.expected.as_ref().is_some_and(|e| e.contains(part)),
@@ -54,6 +54,22 @@ pub fn check(what: &str, error: &Error, code: ErrorCode, part: &str, says: &[Say
     }
 }
 
+/// Waits until `is_so`.
+///
+/// # Panics
+/// If that takes too long; `what` is what does not happen.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "never happens: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A connection that sends what it likes.
 pub struct Raw {
     stream: UnixStream,
@@ -64,9 +80,8 @@ impl Raw {
     /// A new connection to `server`.
     pub fn new(server: &Server) -> Self {
         let stream = UnixStream::connect(server.socket()).unwrap();
-        let patience = Some(Duration::from_secs(60));
-        stream.set_read_timeout(patience).unwrap();
-        stream.set_write_timeout(patience).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap());
         Self { stream, lines }
     }

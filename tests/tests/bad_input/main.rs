@@ -11,6 +11,8 @@ mod commands;
 mod crowds;
 mod lines;
 mod processes;
+mod renders;
+mod requests;
 mod saving;
 mod sessions;
 mod words;
