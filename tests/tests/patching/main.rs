@@ -1,0 +1,10 @@
+//! Sessions that are built, patched, read back, saved and rendered by `aulosctl` alone, and replicas of them.
+
+mod desk;
+mod dry_runs;
+mod history;
+mod mirrors;
+mod renders;
+mod sessions;
+mod values;
+mod words;

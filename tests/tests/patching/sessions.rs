@@ -1,0 +1,124 @@
+//! Sessions in their folders: new, open, save, save elsewhere with their audio.
+
+use std::fs;
+
+use aulos_tests::compare;
+use serde_json::json;
+
+use crate::desk::{Desk, noise, write_wav};
+
+#[test]
+fn a_session_is_made_saved_left_and_opened_again() {
+    let desk = Desk::new();
+    write_wav(&desk.path("loop.wav"), &[noise(4800, 1), noise(4800, 2)]);
+    desk.run(
+        "session new first --rate 48k
+        track add drums --gain -3dB
+        link drums master
+        clip add drums loop.wav --at 100",
+    );
+    assert_eq!(desk.json("status")["unsaved"], true);
+    assert_eq!(desk.fails("session new second", 1)["code"], "unavailable");
+    assert_eq!(desk.fails("session open first", 1)["code"], "unavailable");
+    desk.say("session save");
+    let first = desk.session();
+    let sound = desk.render("first.wav", "");
+
+    desk.say("session new second --rate 44.1k");
+    let status = desk.json("status");
+    assert_eq!(
+        (&status["rate"], &status["session"], &status["nodes"]),
+        (&json!(44_100), &json!("second"), &json!(2))
+    );
+    assert_eq!((&status["undo"], &status["unsaved"]), (&json!(null), &json!(false)));
+    desk.say("step 64x10");
+    // Files of another rate are refused here.
+    desk.say("track add drums");
+    assert_eq!(desk.fails("clip add drums loop.wav", 1)["code"], "invalid_argument");
+    desk.say("session open first --discard");
+    assert_eq!(desk.session(), first);
+    compare("after opening", &sound, &desk.render("again.wav", "")).unwrap();
+
+    // Opening what is open goes back to what was saved.
+    desk.run("set drums gain -20dB\nbus add more");
+    desk.fails("session open first", 1);
+    desk.say("session open first --discard");
+    assert_eq!(desk.session(), first);
+    assert_eq!(desk.json("status")["unsaved"], false);
+
+    // The second is as it was left: it was never saved after it was made.
+    desk.say("session open second");
+    assert_eq!(desk.json("ls nodes").as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_session_moves_with_its_audio() {
+    let desk = Desk::new();
+    desk.say("session new here");
+    fs::create_dir(desk.path("here/audio")).unwrap();
+    write_wav(&desk.path("here/audio/kick.wav"), &[noise(3000, 1)]);
+    write_wav(&desk.path("here/audio/not-used.wav"), &[noise(10, 7)]);
+    write_wav(&desk.path("outside.wav"), &[noise(3000, 2)]);
+    // A path below audio/ that does not exist here is one of the session's own.
+    desk.run(
+        "track add drums
+        link drums master
+        clip add drums audio/kick.wav
+        clip add drums outside.wav --at 1500
+        session save",
+    );
+    let sound = desk.render("before.wav", "");
+    let files: Vec<_> = desk.json("ls clips").as_array().unwrap().iter().map(|c| c["file"].clone()).collect();
+    assert_eq!(files, [json!("audio/kick.wav"), json!(desk.path("outside.wav"))]);
+
+    assert_eq!(
+        desk.say("session save there/deep"),
+        format!("saved as {}\n", desk.path("there/deep").display())
+    );
+    let path = desk.path("there/deep").canonicalize().unwrap();
+    assert_eq!(desk.json("status")["path"], json!(path));
+    assert_eq!(
+        fs::read(path.join("audio/kick.wav")).unwrap(),
+        fs::read(desk.path("here/audio/kick.wav")).unwrap()
+    );
+    assert!(!path.join("audio/not-used.wav").exists());
+    compare("moved", &sound, &desk.render("moved.wav", "")).unwrap();
+    // It needs nothing of where it was, and where it was can be opened by others.
+    fs::rename(desk.path("here"), desk.path("away")).unwrap();
+    desk.run("bus add more\nsession save\nsession open there/deep");
+    assert_eq!(desk.json("status")["warnings"], json!([]));
+    compare("opened", &sound, &desk.render("opened.wav", "")).unwrap();
+    desk.say("session open away");
+    compare("the old one", &sound, &desk.render("old.wav", "")).unwrap();
+}
+
+#[test]
+fn saving_elsewhere_touches_no_other_session_and_no_other_audio() {
+    let desk = Desk::new();
+    desk.say("session new theirs");
+    let theirs = fs::read(desk.path("theirs/session.json")).unwrap();
+    desk.say("session new mine");
+    fs::create_dir(desk.path("mine/audio")).unwrap();
+    write_wav(&desk.path("mine/audio/kick.wav"), &[noise(3000, 1)]);
+    desk.run("track add drums\nclip add drums audio/kick.wav");
+
+    assert_eq!(desk.fails("session save theirs", 5)["code"], "exists");
+    assert_eq!(fs::read(desk.path("theirs/session.json")).unwrap(), theirs);
+    assert!(!desk.path("theirs/audio").exists(), "audio was copied into a session that was refused");
+
+    fs::create_dir_all(desk.path("taken/audio")).unwrap();
+    fs::write(desk.path("taken/audio/kick.wav"), "another sound").unwrap();
+    let error = desk.fails("session save taken", 5);
+    assert!(error["message"].as_str().unwrap().contains("is another file"), "{error}");
+    assert_eq!(fs::read_to_string(desk.path("taken/audio/kick.wav")).unwrap(), "another sound");
+    assert!(!desk.path("taken/session.json").exists());
+    // The same audio may be there already, from an attempt that failed before.
+    fs::copy(desk.path("mine/audio/kick.wav"), desk.path("taken/audio/kick.wav")).unwrap();
+    desk.say("session save taken");
+    assert_eq!(desk.json("status")["session"], "mine");
+    assert_eq!(desk.json("status")["path"], json!(desk.path("taken").canonicalize().unwrap()));
+
+    // Saving where it is already is just saving.
+    desk.run("bus add more\nsession save taken");
+    assert_eq!(desk.json("status")["unsaved"], false);
+}
