@@ -24,7 +24,7 @@ pub struct FadeStart {
     pub lead: Lead,
     /// Whether it only puts off a fade-out that has not begun yet, and leaves one alone that has.
     pub put_off: bool,
-    /// [home] The frame at which it ends.
+    /// At home: the frame at which it ends.
     pub ends: u64,
 }
 
@@ -45,7 +45,7 @@ pub struct Batch {
     pub transport: Option<TransportChange>,
     /// The length of every fade, in frames.
     pub fade_frames: u64,
-    /// [home] The frame at which it was applied.
+    /// At home: the frame at which it was applied.
     pub applied: u64,
 }
 
