@@ -70,11 +70,13 @@ pub fn serve(args: &Args) -> Result<(), Error> {
 fn shut_down_on_signals(control: SyncSender<ToControl>) -> Result<impl Future<Output = ()>, Error> {
     let listen = |kind| signal(kind).map_err(|error| Error::io("listen for signals", &error));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let mut hangup = listen(SignalKind::hangup())?;
     Ok(async move {
         loop {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
+                _ = hangup.recv() => "SIGHUP",
             };
             tracing::info!("ending on {name}");
             if control.try_send(ToControl::Shutdown).is_ok() {

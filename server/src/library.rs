@@ -150,19 +150,21 @@ pub struct Course {
 /// What must be in memory while `ahead` frames are played along each of `courses`, the most urgent first.
 pub fn wanted(spans: &[Span], courses: &[Course], ahead: u64) -> Wanted {
     let mut wanted = Wanted::new();
-    for course in courses {
-        for (from, to) in stretches(*course, ahead) {
-            for span in spans {
-                let first = from.max(span.at);
-                let last = to.min(span.at.saturating_add(span.len));
-                if first < last {
-                    let file = span.offset + (first - span.at);
-                    wanted.add(&span.stream, file..file + (last - first));
-                }
+    courses.iter().for_each(|course| want(&mut wanted, spans, *course, ahead));
+    wanted
+}
+
+fn want(wanted: &mut Wanted, spans: &[Span], course: Course, ahead: u64) {
+    for (from, to) in stretches(course, ahead) {
+        for span in spans {
+            let first = from.max(span.at);
+            let last = to.min(span.end());
+            if first < last {
+                let file = span.offset + (first - span.at);
+                wanted.add(&span.stream, file..file + (last - first));
             }
         }
     }
-    wanted
 }
 
 /// The stretches of the timeline that `ahead` frames go through.
@@ -197,9 +199,16 @@ struct Timeline {
     loop_range: Option<(u64, u64)>,
     /// Where the transport is about to go.
     next: Option<Course>,
-    /// Where it was a moment ago: what fades out there is still read.
-    last: Option<Course>,
+    /// Where it was a moment ago, the newest first: what fades out there is still read.
+    last: Vec<Course>,
 }
+
+/// How many courses can fade out at once.
+const FADING: usize = 3;
+/// How much of a course that fades out is read.
+const FADE_AHEAD: u64 = 8192;
+/// What the streams must have room for beside the present window and the next: what fades out.
+pub const FADE_ROOM: u64 = FADING as u64 * (FADE_AHEAD + 8192);
 
 impl ReadAhead {
     /// Reads `ahead` frames ahead.
@@ -236,7 +245,7 @@ impl ReadAhead {
         let mut timeline = self.timeline();
         timeline.counters = Some(counters);
         timeline.loop_range = loop_range;
-        (timeline.next, timeline.last) = (None, None);
+        (timeline.next, timeline.last) = (None, Vec::new());
         drop(timeline);
         self.refresh();
     }
@@ -252,8 +261,10 @@ impl ReadAhead {
     pub fn prepare(&self, next: Option<Course>) {
         let mut timeline = self.timeline();
         if next.is_none() {
-            timeline.last =
-                timeline.counters.as_ref().map(|c| Course { position: c.position(), loop_range: None });
+            let here = timeline.counters.as_ref().map(|counters| counters.position());
+            let here = here.map(|position| Course { position, loop_range: None });
+            timeline.last.splice(0..0, here);
+            timeline.last.truncate(FADING);
         }
         timeline.next = next;
         drop(timeline);
@@ -271,8 +282,13 @@ impl ReadAhead {
         let timeline = self.timeline();
         let Some(counters) = &timeline.counters else { return };
         let here = Course { position: counters.position(), loop_range: timeline.loop_range };
-        let courses: Vec<Course> = [Some(here), timeline.next, timeline.last].into_iter().flatten().collect();
-        self.streams.want(wanted(&timeline.spans, &courses, self.ahead));
+        let mut needed = Wanted::new();
+        want(&mut needed, &timeline.spans, here, self.ahead);
+        timeline.last.iter().for_each(|course| want(&mut needed, &timeline.spans, *course, FADE_AHEAD));
+        if let Some(next) = timeline.next {
+            want(&mut needed, &timeline.spans, next, self.ahead);
+        }
+        self.streams.want(needed);
     }
 
     /// Refreshes what is read many times a second, on a thread of its own that ends with `this`: whatever the

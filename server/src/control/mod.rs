@@ -28,7 +28,7 @@ use crate::{
     disk::{READ_AHEAD, Streams},
     drivers::{self, Driver},
     hub::{Hub, MOST_HZ, Outlet, Peaks},
-    library::{Library, ReadAhead},
+    library::{FADE_ROOM, Library, ReadAhead},
     store::Folder,
 };
 
@@ -140,7 +140,7 @@ impl Control {
             }
             None => (None, fresh_session("untitled", setup.rate)?),
         };
-        let streams = Arc::new(Streams::new(READ_AHEAD)?);
+        let streams = Arc::new(Streams::new(READ_AHEAD + FADE_ROOM)?);
         let read_ahead = Arc::new(ReadAhead::new(streams.clone(), READ_AHEAD));
         let at = folder.as_ref().map(|f| f.path().to_owned());
         let mut library = Library::new(streams, at).that_plays(read_ahead.clone());
