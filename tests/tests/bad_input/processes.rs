@@ -216,6 +216,7 @@ fn a_server_that_is_killed_leaves_the_session_as_it_was_saved_last() {
         let number = saved_in(&folder, round).expect("a session of this round");
         assert!((last..=last + 1).contains(&number), "{number} is saved, {last} was told");
     }
+    fs::write(folder.join(".session-killed.partial"), "{").unwrap();
     let mut server = Server::start(STEPPED.iter().chain(&["--session", folder.to_str().unwrap()]));
     assert!(session(&mut server.client()).node("drums").is_some());
     assert!(server.terminate().success());
