@@ -126,7 +126,7 @@ impl Client {
     fn ask(&mut self, ask: Ask, dry_run: bool) -> Result<Reply, Error> {
         let id = json!(self.next_id);
         self.next_id += 1;
-        let request = Request { id: Some(id.clone()), ask, dry_run, revision: None };
+        let request = Request { id: Some(id.clone()), ask, dry_run, revision: None, at: None };
         if let Err(error) = self.send_line(&write_request(&request)) {
             return Err(if timed_out(&error) { error } else { self.last_word().unwrap_or(error) });
         }

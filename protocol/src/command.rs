@@ -43,6 +43,9 @@ pub enum Command {
         /// The length of fades in ms, 0 to 1,000.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         edit_fade_ms: Option<f64>,
+        /// The longest latency that a node may report in ms, 0 to 60,000.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_latency_ms: Option<f64>,
     },
     /// Links two ports, or two groups of ports by their channel map. Links that exist already are kept and
     /// get the gain, if one is given.
@@ -124,6 +127,9 @@ pub enum Command {
         /// The rate; that of the open session unless said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rate: Option<Rate>,
+        /// The longest block that is rendered at once, in frames, 1 to 8,192; 1,024 unless said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_block: Option<u32>,
         /// Begins it even though the session that is open has changes that are not saved; they are lost.
         #[serde(default)]
         discard: bool,

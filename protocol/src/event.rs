@@ -27,6 +27,8 @@ pub enum Change {
         tempo: Bpm,
         /// The length of fades, in ms.
         edit_fade_ms: f64,
+        /// The longest latency that a node may report, in ms.
+        max_latency_ms: f64,
         /// The number that the next node, link or clip gets.
         next_id: u64,
     },
@@ -45,6 +47,13 @@ pub enum Event {
         frame: Frames,
         /// The changes in order.
         changes: Vec<Change>,
+    },
+    /// A change moved delays: from this frame on everything that meets, meets aligned again.
+    Aligned {
+        /// The revision of the session that is aligned.
+        revision: u64,
+        /// The engine's frame from which it is.
+        frame: Frames,
     },
     /// Another session was opened; what was known of the old one is void.
     Opened(Box<crate::State>),

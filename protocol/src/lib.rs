@@ -28,8 +28,8 @@ pub use error::{Error, ErrorCode, Range, close_names};
 pub use event::{Change, Event, MeterReading, OperationState, Telemetry, TransportState};
 pub use ids::{ClipId, Endpoint, LinkId, NodeId, Slug};
 pub use query::{
-    Applied, DriverStatus, Hello, LatencyReport, LatencyRow, LinkLatency, ParamReading, Query, Reply, State,
-    Status, StreamStatus,
+    Applied, DriverStatus, Hello, LatencyReport, LatencyRow, LinkLatency, NodeFaults, ParamReading, Query,
+    Reply, State, Status, StreamStatus, Unaligned,
 };
 pub use session::{Clip, FORMAT, Link, Node, NodeKind, PortRef, Session};
 pub use units::{Bpm, Decibels, Frames, Rate};

@@ -17,10 +17,11 @@ pub fn apply(session: &mut Session, change: &Change) {
         Change::LinkGone(id) => {
             session.links.remove(id);
         }
-        Change::Session { name, tempo, edit_fade_ms, next_id } => {
+        Change::Session { name, tempo, edit_fade_ms, max_latency_ms, next_id } => {
             session.name.clone_from(name);
             session.tempo = *tempo;
             session.edit_fade_ms = *edit_fade_ms;
+            session.max_latency_ms = *max_latency_ms;
             session.next_id = *next_id;
         }
     }
@@ -36,7 +37,7 @@ pub fn follow(state: &mut State, event: &Event) {
         Event::Opened(new) => *state = (**new).clone(),
         Event::Saved { path } => state.path = Some(path.clone()),
         Event::Transport { transport, .. } => state.transport = *transport,
-        Event::Operation(_) | Event::Warning { .. } | Event::Dropped { .. } => {}
+        Event::Aligned { .. } | Event::Operation(_) | Event::Warning { .. } | Event::Dropped { .. } => {}
     }
 }
 
@@ -66,15 +67,15 @@ pub fn difference(old: &Session, new: &Session) -> Vec<Change> {
     }
     changes.append(&mut links);
     changes.append(&mut gone);
-    if (&old.name, old.tempo, old.edit_fade_ms, old.next_id)
-        != (&new.name, new.tempo, new.edit_fade_ms, new.next_id)
-    {
-        changes.push(Change::Session {
-            name: new.name.clone(),
-            tempo: new.tempo,
-            edit_fade_ms: new.edit_fade_ms,
-            next_id: new.next_id,
-        });
+    let properties = |session: &Session| Change::Session {
+        name: session.name.clone(),
+        tempo: session.tempo,
+        edit_fade_ms: session.edit_fade_ms,
+        max_latency_ms: session.max_latency_ms,
+        next_id: session.next_id,
+    };
+    if properties(old) != properties(new) {
+        changes.push(properties(new));
     }
     changes
 }

@@ -32,6 +32,19 @@ impl Unit {
     }
 }
 
+/// What a change of a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The running processor moves a value.
+    Moves,
+    /// Links open or close; nothing is built.
+    Gates,
+    /// Delays of links change: another plan, with the same processors.
+    Routes,
+    /// Another processor takes over, with a crossfade.
+    Rebuilds,
+}
+
 /// What there is to know about a parameter.
 #[derive(Debug)]
 pub struct Param {
@@ -45,62 +58,62 @@ pub struct Param {
     pub max: f64,
     /// The value of a new node.
     pub default: Value,
-    /// Whether a change replaces the running processor (with a crossfade) instead of moving a smoothed value.
-    pub structural: bool,
+    /// What a change of it takes.
+    pub effect: Effect,
     /// What it does, as a sentence.
     pub text: &'static str,
 }
 
-/// Longest delay of a `delay` node, in frames (10 s at 48 kHz).
-pub const MAX_DELAY_FRAMES: u64 = 480_000;
+/// Longest delay of a `delay` or `feedback` node, in frames (10 s at 192 kHz).
+pub const MAX_DELAY_FRAMES: u64 = 1_920_000;
 
 macro_rules! param {
-    ($name:literal, $unit:ident, $min:expr, $max:expr, $default:expr, $structural:expr, $text:literal) => {
+    ($name:literal, $unit:ident, $min:expr, $max:expr, $default:expr, $effect:ident, $text:literal) => {
         Param {
             name: $name,
             unit: Unit::$unit,
             min: $min,
             max: $max,
             default: $default,
-            structural: $structural,
+            effect: Effect::$effect,
             text: $text,
         }
     };
 }
 
 const GAIN: Param =
-    param!("gain", Decibels, -144.0, 12.0, Value::Number(0.0), false, "Level of the strip's output.");
+    param!("gain", Decibels, -144.0, 12.0, Value::Number(0.0), Moves, "Level of the strip's output.");
 const PAN: Param = param!(
     "pan",
     Pan,
     -1.0,
     1.0,
     Value::Number(0.0),
-    false,
+    Moves,
     "Position: a mono strip is panned with the -3 dB law, a stereo strip balanced."
 );
-const MUTE: Param = param!("mute", Switch, 0.0, 1.0, Value::Switch(false), false, "Silences the strip.");
+const MUTE: Param = param!("mute", Switch, 0.0, 1.0, Value::Switch(false), Moves, "Silences the strip.");
 const PRE_IGNORES_MUTE: Param = param!(
     "pre_ignores_mute",
     Switch,
     0.0,
     1.0,
     Value::Switch(false),
-    false,
+    Moves,
     "Lets the pre-fader tap sound while the strip is muted."
 );
-const LEVEL: Param = param!("level", Decibels, -144.0, 12.0, Value::Number(0.0), false, "Level of the send.");
+const LEVEL: Param = param!("level", Decibels, -144.0, 12.0, Value::Number(0.0), Moves, "Level of the send.");
 const TONE_LEVEL: Param =
-    param!("level", Decibels, -144.0, 0.0, Value::Number(-18.0), false, "Peak level of the tone.");
+    param!("level", Decibels, -144.0, 0.0, Value::Number(-18.0), Moves, "Peak level of the tone.");
 const FREQUENCY: Param =
-    param!("frequency", Hertz, 1.0, 20_000.0, Value::Number(440.0), false, "Frequency of the sine.");
+    param!("frequency", Hertz, 1.0, 20_000.0, Value::Number(440.0), Moves, "Frequency of the sine.");
 const DELAY_FRAMES: Param = param!(
     "frames",
     Frames,
     0.0,
     MAX_DELAY_FRAMES as f64,
     Value::Number(0.0),
-    true,
+    Rebuilds,
     "How many frames later the signal comes out."
 );
 const DELAY_REPORT: Param = param!(
@@ -109,7 +122,7 @@ const DELAY_REPORT: Param = param!(
     0.0,
     1.0,
     Value::Switch(false),
-    true,
+    Rebuilds,
     "Reports the delay as latency, so that parallel paths are delayed to match; off for an audible delay."
 );
 const FIRST_CHANNEL: Param = param!(
@@ -118,31 +131,109 @@ const FIRST_CHANNEL: Param = param!(
     1.0,
     1024.0,
     Value::Number(1.0),
-    true,
+    Rebuilds,
     "The driver's channel that the first port belongs to, counted from 1."
 );
 
-static STRIP: [Param; 4] = [GAIN, PAN, MUTE, PRE_IGNORES_MUTE];
-static WIDE_STRIP: [Param; 3] = [GAIN, MUTE, PRE_IGNORES_MUTE];
+const SOLO: Param = param!(
+    "solo",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    Gates,
+    "Lets only what passes through soloed strips be heard."
+);
+const SOLO_SAFE: Param = param!(
+    "solo_safe",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    Gates,
+    "Keeps the strip heard while others are soloed."
+);
+const SAFE_FROM_SOLO: Param = param!(
+    "solo_safe",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(true),
+    Gates,
+    "Keeps what comes here without a strip on its way heard while strips are soloed."
+);
+const LOW_LATENCY_MONITOR: Param = param!(
+    "low_latency_monitor",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    Routes,
+    "Passes the track on at once instead of delaying it to match others; the latency report says by how much it is early or late."
+);
+const ALIGN_GROUP: Param = param!(
+    "align_group",
+    Count,
+    0.0,
+    64.0,
+    Value::Number(1.0),
+    Routes,
+    "Outputs of one group are heard together; 0 is in none and as early as can be."
+);
+const CLICK_LEVEL: Param =
+    param!("level", Decibels, -144.0, 0.0, Value::Number(-12.0), Moves, "Peak level of the accented click.");
+const BEATS: Param =
+    param!("beats", Count, 1.0, 32.0, Value::Number(4.0), Moves, "Beats in a bar; the first is accented.");
+const NOTES: Param = param!(
+    "notes",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    Moves,
+    "Sounds only while a note is held that came in by MIDI, at the note's pitch."
+);
+const FEEDBACK_FRAMES: Param = param!(
+    "frames",
+    Frames,
+    1.0,
+    MAX_DELAY_FRAMES as f64,
+    Value::Number(4800.0),
+    Rebuilds,
+    "How many frames later what goes in comes out; at least the session's max_block and the latency of its loop."
+);
+
+static TRACK: [Param; 7] = [GAIN, PAN, MUTE, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE, LOW_LATENCY_MONITOR];
+static WIDE_TRACK: [Param; 6] = [GAIN, MUTE, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE, LOW_LATENCY_MONITOR];
+static BUS: [Param; 6] = [GAIN, PAN, MUTE, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE];
+static WIDE_BUS: [Param; 5] = [GAIN, MUTE, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE];
 static SEND: [Param; 2] = [LEVEL, PAN];
 static WIDE_SEND: [Param; 1] = [LEVEL];
 static MASTER: [Param; 2] = [GAIN, MUTE];
-static TONE: [Param; 2] = [FREQUENCY, TONE_LEVEL];
+static TONE: [Param; 3] = [FREQUENCY, TONE_LEVEL, NOTES];
+static CLICK: [Param; 3] = [CLICK_LEVEL, BEATS, SAFE_FROM_SOLO];
+static FEEDBACK: [Param; 1] = [FEEDBACK_FRAMES];
 static DELAY: [Param; 2] = [DELAY_FRAMES, DELAY_REPORT];
-static DEVICE: [Param; 1] = [FIRST_CHANNEL];
+static INPUT: [Param; 1] = [FIRST_CHANNEL];
+static OUTPUT: [Param; 3] = [FIRST_CHANNEL, ALIGN_GROUP, SAFE_FROM_SOLO];
 
 /// The parameters of a node of `kind` with `channels` channels. Strips and sends of more than two channels
 /// have no pan.
 pub fn of(kind: NodeKind, channels: u16) -> &'static [Param] {
     match kind {
-        NodeKind::Track | NodeKind::Bus if channels <= 2 => &STRIP,
-        NodeKind::Track | NodeKind::Bus => &WIDE_STRIP,
+        NodeKind::Track if channels <= 2 => &TRACK,
+        NodeKind::Track => &WIDE_TRACK,
+        NodeKind::Bus if channels <= 2 => &BUS,
+        NodeKind::Bus => &WIDE_BUS,
         NodeKind::Send if channels <= 2 => &SEND,
         NodeKind::Send => &WIDE_SEND,
         NodeKind::Master => &MASTER,
         NodeKind::Tone => &TONE,
         NodeKind::Delay => &DELAY,
-        NodeKind::Input | NodeKind::Output => &DEVICE,
+        NodeKind::Input => &INPUT,
+        NodeKind::Output => &OUTPUT,
+        NodeKind::Click => &CLICK,
+        NodeKind::Feedback => &FEEDBACK,
     }
 }
 

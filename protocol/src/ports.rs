@@ -11,6 +11,25 @@ pub enum Direction {
     Out,
 }
 
+/// What travels by a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Signal {
+    /// Samples.
+    Audio,
+    /// MIDI messages.
+    Midi,
+}
+
+impl Signal {
+    /// The signal's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Midi => "MIDI",
+        }
+    }
+}
+
 /// A group of ports of one kind and direction, such as `out` with `out_L` and `out_R`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -18,6 +37,8 @@ pub struct Group {
     pub name: &'static str,
     /// Source or destination.
     pub direction: Direction,
+    /// What travels by it.
+    pub signal: Signal,
     /// How many ports it has.
     pub channels: u16,
 }
@@ -29,10 +50,15 @@ pub fn panned(channels: u16) -> u16 {
 
 /// The groups of ports of a node of `kind` with `channels` channels.
 pub fn groups(kind: NodeKind, channels: u16) -> Vec<Group> {
-    let input = |name| Group { name, direction: Direction::In, channels };
-    let output = |name, channels| Group { name, direction: Direction::Out, channels };
+    let audio = Signal::Audio;
+    let input = |name| Group { name, direction: Direction::In, signal: audio, channels };
+    let output = |name, channels| Group { name, direction: Direction::Out, signal: audio, channels };
+    let midi_in = Group { name: "midi_in", direction: Direction::In, signal: Signal::Midi, channels: 1 };
+    let midi_out = Group { name: "midi_out", direction: Direction::Out, signal: Signal::Midi, channels: 1 };
     match kind {
-        NodeKind::Input | NodeKind::Tone => vec![output("out", channels)],
+        NodeKind::Input => vec![output("out", channels)],
+        NodeKind::Tone => vec![output("out", channels), midi_in],
+        NodeKind::Click => vec![output("out", channels), midi_out],
         NodeKind::Output => vec![input("in")],
         NodeKind::Track => vec![
             input("in"),
@@ -43,13 +69,18 @@ pub fn groups(kind: NodeKind, channels: u16) -> Vec<Group> {
         ],
         NodeKind::Bus => vec![input("in"), output("pre", channels), output("out", panned(channels))],
         NodeKind::Send => vec![input("in"), output("out", panned(channels))],
-        NodeKind::Master | NodeKind::Delay => vec![input("in"), output("out", channels)],
+        NodeKind::Master | NodeKind::Feedback => vec![input("in"), output("out", channels)],
+        NodeKind::Delay => vec![input("in"), output("out", channels), midi_in, midi_out],
     }
 }
 
 impl Group {
-    /// The name of the port of channel `channel` (from 0): `out_L` and `out_R` in stereo, else `out_1` and so on.
+    /// The name of the port of channel `channel` (from 0): `out_L` and `out_R` in stereo, else `out_1` and so
+    /// on. A MIDI port is named like its group.
     pub fn port_name(&self, channel: u16) -> String {
+        if self.signal == Signal::Midi {
+            return self.name.to_owned();
+        }
         match (self.channels, channel) {
             (2, 0) => format!("{}_L", self.name),
             (2, 1) => format!("{}_R", self.name),

@@ -110,6 +110,9 @@ pub struct Applied {
     pub revision: u64,
     /// The engine's frame from which it is heard; of a change that is not heard, the frame it was noted at.
     pub frame: Frames,
+    /// Where the command moved delays: the frame from which everything that meets, meets aligned again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aligned: Option<Frames>,
     /// The name of the node that was added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
@@ -175,6 +178,24 @@ pub struct Status {
     pub redo: Option<String>,
     /// What is wrong and should be known, such as missing audio files.
     pub warnings: Vec<String>,
+    /// The nodes that have put out what is no sound, or were late.
+    #[serde(default)]
+    pub faults: Vec<NodeFaults>,
+}
+
+/// What a node did wrong since it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeFaults {
+    /// The node's name.
+    pub node: String,
+    /// Samples that were infinite or not a number; they were replaced by silence.
+    pub not_finite: u64,
+    /// Samples that were denormal; they were replaced by silence.
+    pub denormal: u64,
+    /// Blocks that were not ready in time.
+    pub late: u64,
+    /// MIDI messages that found no room.
+    pub midi_dropped: u64,
 }
 
 /// The driver at a glance.
@@ -229,6 +250,20 @@ pub struct LatencyReport {
     pub stages: Vec<LatencyRow>,
     /// One row a link, in the order of the links' numbers.
     pub links: Vec<LinkLatency>,
+    /// What does not arrive together with the rest, because a track asks for low latency.
+    #[serde(default)]
+    pub unaligned: Vec<Unaligned>,
+}
+
+/// A connection that does not arrive when the others do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unaligned {
+    /// The source, as `node:port`.
+    pub from: String,
+    /// The destination, as `node:port`.
+    pub to: String,
+    /// By how many frames it is early; negative if it is late.
+    pub early: i64,
 }
 
 /// When a stage is heard.

@@ -32,6 +32,13 @@ pub struct Session {
     /// How long links, parameters and transport take to fade, in ms; 0 to 1,000.
     #[serde(default = "default_edit_fade_ms")]
     pub edit_fade_ms: f64,
+    /// The longest block that is rendered at once, in frames, 1 to 8,192; longer cycles of a driver are rendered
+    /// in parts, so that what a `feedback` gives back does not depend on the driver.
+    #[serde(default = "default_max_block")]
+    pub max_block: u32,
+    /// The longest latency that a node may report, in ms; 0 to 60,000.
+    #[serde(default = "default_max_latency_ms")]
+    pub max_latency_ms: f64,
     /// The number that the next node, link or clip gets; greater than every number in use.
     pub next_id: u64,
     /// The nodes by number.
@@ -52,7 +59,19 @@ fn default_edit_fade_ms() -> f64 {
     5.0
 }
 
+fn default_max_block() -> u32 {
+    1024
+}
+
+fn default_max_latency_ms() -> f64 {
+    10_000.0
+}
+
 impl Session {
+    /// The longest block that a session can ask for, in frames.
+    pub const MOST_BLOCK: u32 = 8192;
+    /// The longest latency that a session can allow, in ms.
+    pub const MOST_LATENCY_MS: f64 = 60_000.0;
     /// The longest name, in characters.
     pub const MAX_NAME: usize = 255;
     /// The longest edit fade, in ms.
@@ -66,6 +85,8 @@ impl Session {
             rate,
             tempo: Bpm::default(),
             edit_fade_ms: default_edit_fade_ms(),
+            max_block: default_max_block(),
+            max_latency_ms: default_max_latency_ms(),
             next_id: 1,
             nodes: OrdMap::new(),
             links: OrdMap::new(),
@@ -81,6 +102,11 @@ impl Session {
     /// The length of an edit fade, in frames.
     pub fn fade_frames(&self) -> u64 {
         self.rate.frames_in_ms(self.edit_fade_ms)
+    }
+
+    /// The longest latency that a node may report, in frames.
+    pub fn max_latency(&self) -> u64 {
+        self.rate.frames_in_ms(self.max_latency_ms)
     }
 
     /// `node:port` as people write it; the number of a node that is gone.
@@ -112,11 +138,15 @@ pub enum NodeKind {
     Tone,
     /// A delay, which reports its latency or keeps it to itself.
     Delay,
+    /// A metronome that follows the transport.
+    Click,
+    /// Gives back what goes in some frames later, and may so close a loop.
+    Feedback,
 }
 
 impl NodeKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Input,
         Self::Output,
         Self::Track,
@@ -125,6 +155,8 @@ impl NodeKind {
         Self::Master,
         Self::Tone,
         Self::Delay,
+        Self::Click,
+        Self::Feedback,
     ];
 
     /// The kind's name, as in JSON.
@@ -138,6 +170,8 @@ impl NodeKind {
             Self::Master => "master",
             Self::Tone => "tone",
             Self::Delay => "delay",
+            Self::Click => "click",
+            Self::Feedback => "feedback",
         }
     }
 }

@@ -3,7 +3,8 @@
 //! A request is `{"jsonrpc":"2.0","id":1,"method":"link","params":{"from":"drums","to":"master"}}`; the
 //! methods are the variants of [`Command`] and [`Query`]. Beside `method` a request may carry `dry_run`
 //! (answers with what the command would change) and `revision` (refuses the command with
-//! [`crate::ErrorCode::Busy`] if the session has another). Answers carry a [`Reply`] as `result`, or an
+//! [`crate::ErrorCode::Busy`] if the session has another), and `at` (the engine's frame from which parameters,
+//! solo and the transport are to change; see [`Request::at`]). Answers carry a [`Reply`] as `result`, or an
 //! `error` with a JSON-RPC number, the sentence, and the whole [`Error`] as `data`. Events and telemetry come
 //! as notifications with the methods `event` and `telemetry`.
 
@@ -12,7 +13,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use crate::{Command, Error, ErrorCode, Event, Query, Reply, Telemetry};
+use crate::{Command, Error, ErrorCode, Event, Frames, Query, Reply, Telemetry};
 
 /// The longest line that the server reads, in bytes.
 pub const MAX_LINE: usize = 16 << 20;
@@ -37,6 +38,8 @@ pub struct Request {
     pub dry_run: bool,
     /// The revision that the session must have.
     pub revision: Option<u64>,
+    /// The engine's frame from which it is to hold; at once if not said.
+    pub at: Option<Frames>,
 }
 
 /// A message from the server to a client.
@@ -70,6 +73,7 @@ struct RawRequest {
     #[serde(default)]
     dry_run: bool,
     revision: Option<u64>,
+    at: Option<Frames>,
 }
 
 struct Method {
@@ -127,7 +131,7 @@ pub fn read_request(line: &str) -> Result<Request, (Option<Json>, Error)> {
         return Err(refuse(shape("the request has no method".into())));
     };
     let ask = read_ask(&method, raw.params).map_err(refuse)?;
-    Ok(Request { id, ask, dry_run: raw.dry_run, revision: raw.revision })
+    Ok(Request { id, ask, dry_run: raw.dry_run, revision: raw.revision, at: raw.at })
 }
 
 const SCHEMA: &str = "the query \"schema\" tells the parameters of every method";
@@ -181,6 +185,9 @@ pub fn write_request(request: &Request) -> String {
     }
     if let Some(revision) = request.revision {
         json["revision"] = json!(revision);
+    }
+    if let Some(at) = request.at {
+        json["at"] = json!(at);
     }
     json.to_string()
 }
@@ -310,7 +317,7 @@ mod tests {
             to: "master:in_L".parse().unwrap(),
             gain: None,
         });
-        let request = Request { id: Some(json!(7)), ask, dry_run: true, revision: Some(3) };
+        let request = Request { id: Some(json!(7)), ask, dry_run: true, revision: Some(3), at: Some(Frames(5)) };
         assert_eq!(read(&write_request(&request)).unwrap(), request);
         for method in ["play", "status"] {
             for params in ["", ",\"params\":{}", ",\"params\":null"] {
