@@ -2,7 +2,7 @@
 
 use aulos_protocol::Node;
 
-use crate::{Cycle, Io, Processor, Progress, number};
+use crate::{Cycle, Io, MidiQueue, Processor, Progress, number};
 
 /// Lets its inputs out a fixed number of frames later. Another length is another processor, so that the
 /// change is a crossfade of links like any other.
@@ -11,12 +11,30 @@ pub struct Delay {
     lines: Vec<Vec<f32>>,
     /// Where the oldest frame is, in every line.
     at: usize,
+    frames: u64,
+    messages: MidiQueue,
 }
 
 impl Delay {
     pub(crate) fn new(node: &Node) -> Self {
         let frames = number(node, "frames") as usize;
-        Self { lines: vec![vec![0.0; frames]; usize::from(node.channels)], at: 0 }
+        Self {
+            lines: vec![vec![0.0; frames]; usize::from(node.channels)],
+            at: 0,
+            frames: frames as u64,
+            messages: MidiQueue::default(),
+        }
+    }
+
+    fn pass_messages(&mut self, cycle: &Cycle<'_>, io: &mut Io<'_>) {
+        for (at, message) in io.midi_in(0).into_iter().flat_map(|input| input.iter()) {
+            self.messages.push(cycle.frame + at as u64 + self.frames, message);
+        }
+        let end = cycle.frame + cycle.frames as u64;
+        match io.midi_out(0) {
+            Some(out) => self.messages.pop(cycle.frame, end, |at, message| out.push(at, message)),
+            None => self.messages.pop(cycle.frame, end, |_, _| true),
+        }
     }
 }
 
@@ -43,6 +61,11 @@ impl Processor for Delay {
         if length > 0 {
             self.at = (self.at + cycle.frames) % length;
         }
+        self.pass_messages(cycle, io);
         Progress::Done
+    }
+
+    fn take_dropped(&mut self) -> u64 {
+        self.messages.take_dropped()
     }
 }

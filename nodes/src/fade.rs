@@ -74,6 +74,12 @@ impl Fade {
         self.to == 0.0 && self.is_still(frame)
     }
 
+    /// Whether something that cannot fade, such as a note, passes at `frame`: from the beginning of a fade-in to
+    /// the beginning of a fade-out.
+    pub fn is_open(&self, frame: u64) -> bool {
+        if self.to == 0.0 { self.from != 0.0 && frame < self.start } else { frame >= self.begins() }
+    }
+
     /// [audio thread] `out[i] = input[i] * gain(frame + i)`.
     pub fn apply(&self, frame: u64, input: &[f32], out: &mut [f32]) {
         if self.is_still(frame) {

@@ -4,25 +4,33 @@
 //! audio thread. [`build`] makes the processor of a stage from the node's data on the control thread.
 //! Processors take any block from one frame to the engine's largest and give the same bits at any.
 
+mod click;
 mod contract;
 mod delay;
 mod fade;
 mod meter;
+mod midi;
 mod player;
 mod source;
 mod strip;
 mod through;
 mod tone;
 
-pub use contract::{Cycle, Io, Patch, Processor, Progress, Segment, Setting, View};
+pub use contract::{
+    CONTROL_GRID, Cycle, Io, Midi, Patch, Processor, Progress, Segment, Setting, View,
+};
 pub use fade::Fade;
 pub use meter::Meter;
+pub use midi::{Held, MAX_MESSAGE, MESSAGES, MidiBuffer, MidiQueue, ends_notes};
 pub use player::{PlacedClip, Playlist};
 pub use source::{ClipSource, Pcm};
 
 use std::sync::Arc;
 
-use aulos_protocol::{Node, NodeKind, Rate, params, ports};
+use aulos_protocol::{
+    Bpm, Decibels, Node, NodeKind, Rate, params,
+    ports::{self, Direction, Group, Signal},
+};
 
 /// A part of a node that the scheduler orders by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +41,10 @@ pub enum Stage {
     Source,
     /// The fader of a track.
     Strip,
+    /// Where a feedback takes in what it will give back.
+    FeedbackIn,
+    /// Where a feedback gives it back.
+    FeedbackOut,
     /// The only stage of a node of any other kind.
     Whole(NodeKind),
 }
@@ -44,13 +56,15 @@ impl Stage {
             Self::Player => "player",
             Self::Source => "source",
             Self::Strip => "strip",
+            Self::FeedbackIn => "in",
+            Self::FeedbackOut => "out",
             Self::Whole(kind) => kind.name(),
         }
     }
 
     /// The stages of a node of `kind`, sources first.
     pub fn of(kind: NodeKind) -> &'static [Stage] {
-        use NodeKind::{Bus, Delay, Input, Master, Output, Send, Tone, Track};
+        use NodeKind::{Bus, Click, Delay, Feedback, Input, Master, Output, Send, Tone, Track};
         match kind {
             Track => &[Stage::Player, Stage::Source, Stage::Strip],
             Input => &[Stage::Whole(Input)],
@@ -60,44 +74,42 @@ impl Stage {
             Master => &[Stage::Whole(Master)],
             Tone => &[Stage::Whole(Tone)],
             Delay => &[Stage::Whole(Delay)],
+            Click => &[Stage::Whole(Click)],
+            Feedback => &[Stage::FeedbackIn, Stage::FeedbackOut],
         }
     }
 
-    /// The names of the groups of ports by which links enter the stage.
-    pub fn input_groups(self) -> &'static [&'static str] {
+    /// Whether a group of ports of the stage's node belongs to the stage.
+    pub fn has(self, group: &Group) -> bool {
         match self {
-            Self::Player | Self::Whole(NodeKind::Input | NodeKind::Tone) => &[],
-            Self::Strip => &["insert_in"],
-            Self::Source | Self::Whole(_) => &["in"],
+            // What a player gives to its track has no ports.
+            Self::Player => false,
+            Self::Source => matches!(group.name, "in" | "insert_out"),
+            Self::Strip => !matches!(group.name, "in" | "insert_out"),
+            Self::FeedbackIn => group.direction == Direction::In,
+            Self::FeedbackOut => group.direction == Direction::Out,
+            Self::Whole(_) => true,
         }
     }
 
-    /// The names of the groups of ports by which links leave the stage. What a player gives to its track and
-    /// an output gives to the driver has no ports.
-    pub fn output_groups(self) -> &'static [&'static str] {
-        match self {
-            Self::Player | Self::Whole(NodeKind::Output) => &[],
-            Self::Source => &["insert_out"],
-            Self::Strip | Self::Whole(NodeKind::Bus) => &["pre", "out"],
-            Self::Whole(_) => &["out"],
-        }
+    /// How many channels of a signal enter or leave the stage by ports.
+    pub fn ports(self, node: &Node, direction: Direction, signal: Signal) -> usize {
+        let groups = ports::groups(node.kind, node.channels);
+        let mine = groups.iter().filter(|g| g.direction == direction && g.signal == signal && self.has(g));
+        mine.map(|g| usize::from(g.channels)).sum()
     }
 
-    /// How many output channels the stage has.
+    /// How many output channels the stage has, those without ports included.
     pub fn outputs(self, node: &Node) -> usize {
         if self == Self::Player || self.is_sink() {
             return usize::from(node.channels);
         }
-        let groups = ports::groups(node.kind, node.channels);
-        let of_stage = groups
-            .iter()
-            .filter(|g| g.direction == ports::Direction::Out && self.output_groups().contains(&g.name));
-        of_stage.map(|g| usize::from(g.channels)).sum()
+        self.ports(node, Direction::Out, Signal::Audio)
     }
 
     /// How many input channels the stage has.
     pub fn inputs(self, node: &Node) -> usize {
-        if self.input_groups().is_empty() { 0 } else { usize::from(node.channels) }
+        self.ports(node, Direction::In, Signal::Audio)
     }
 
     /// How many frames after hearing them the stage lets its inputs out, as it reports.
@@ -127,7 +139,24 @@ pub(crate) fn number(node: &Node, name: &str) -> f64 {
     params::number(node, name).unwrap_or(0.0)
 }
 
-/// The processor of a stage, and the meter that it feeds.
+/// A gain in dB as a factor; what is no gain is silence.
+pub(crate) fn factor(db: f64) -> f32 {
+    Decibels::new(db).unwrap_or(Decibels::SILENCE).factor()
+}
+
+/// What is heard of a stage whose work was not done in time. It comes and goes with a fade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lateness {
+    /// Nothing.
+    Silence,
+    /// What goes in, as late as the stage would have let it out.
+    Dry,
+    /// The stage has a block more of time: what it makes is heard the session's `max_block` later, which counts as
+    /// latency. If that is not enough, nothing is heard.
+    Pipelined,
+}
+
+/// The processor of a stage, and what belongs to it.
 pub struct Built {
     /// To be run on the audio thread.
     pub processor: Box<dyn Processor>,
@@ -135,18 +164,55 @@ pub struct Built {
     pub meter: Option<Arc<Meter>>,
 }
 
-/// Makes the processor of `stage` of `node` with the node's parameters as they are, nothing fading.
-///
-/// [control thread] Takes all the memory that the processor will need for blocks of up to `max_block` frames.
-pub fn build(stage: Stage, node: &Node, rate: Rate, max_block: usize, playlist: Playlist) -> Built {
+/// What a processor is built for.
+pub struct Order<'a> {
+    /// The stage.
+    pub stage: Stage,
+    /// The node with its parameters as they are; nothing fades.
+    pub node: &'a Node,
+    /// The engine's rate.
+    pub rate: Rate,
+    /// The tempo.
+    pub tempo: Bpm,
+    /// The longest block, in frames.
+    pub max_block: usize,
+    /// The clips of a player.
+    pub playlist: Playlist,
+}
+
+/// Makes processors. [`build`] makes those of the built-in nodes; who has others puts itself before it.
+pub trait Workshop: Send {
+    /// [control thread] Makes a processor, with all the memory that it will need.
+    fn build(&mut self, order: Order<'_>) -> Built;
+
+    /// Whether a stage's work is done by somebody else and may be late, and what is heard then.
+    fn lateness(&self, _stage: Stage, _node: &Node) -> Option<Lateness> {
+        None
+    }
+}
+
+/// The workshop of the built-in nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BuiltIn;
+
+impl Workshop for BuiltIn {
+    fn build(&mut self, order: Order<'_>) -> Built {
+        build(order)
+    }
+}
+
+/// [control thread] Makes the processor of a stage of a built-in node.
+pub fn build(order: Order<'_>) -> Built {
+    let Order { stage, node, rate, tempo, max_block, playlist } = order;
     let silent = |processor: Box<dyn Processor>| Built { processor, meter: None };
     match stage {
         Stage::Player => silent(Box::new(player::Player::new(node.channels, max_block, playlist))),
-        Stage::Source => silent(Box::new(through::Through)),
+        Stage::Source | Stage::FeedbackIn | Stage::FeedbackOut => silent(Box::new(through::Through)),
         Stage::Whole(NodeKind::Input | NodeKind::Output) => silent(Box::new(through::Through)),
         Stage::Whole(NodeKind::Tone) => silent(Box::new(tone::Tone::new(node, rate))),
+        Stage::Whole(NodeKind::Click) => silent(Box::new(click::Click::new(node, rate, tempo, max_block))),
         Stage::Whole(NodeKind::Delay) => silent(Box::new(delay::Delay::new(node))),
-        Stage::Strip | Stage::Whole(NodeKind::Track | NodeKind::Bus | NodeKind::Send | NodeKind::Master) => {
+        Stage::Strip | Stage::Whole(_) => {
             let strip = strip::Strip::new(node);
             let meter = strip.meter();
             Built { processor: Box::new(strip), meter: Some(meter) }

@@ -64,7 +64,7 @@ fn play(
 ) {
     for clip in clips.iter().filter(|clip| !clip.fade.is_silent(frame)) {
         let clip_end = clip.at.saturating_add(clip.len);
-        for segment in segments {
+        for segment in segments.iter().filter(|segment| segment.rolling) {
             let from = segment.position.max(clip.at);
             let to = (segment.position + segment.len as u64).min(clip_end);
             if from >= to {
@@ -118,10 +118,11 @@ impl Processor for Player {
                     render(view.segments, out);
                 }
                 views => {
-                    for view in views.iter().filter(|view| !view.segments.is_empty()) {
+                    for view in views.iter().filter(|view| view.segments.iter().any(|s| s.rolling)) {
                         let course = &mut self.course[..cycle.frames];
                         course.fill(0.0);
                         render(view.segments, course);
+                        // A player has nothing in front of it: its stage time is the engine's.
                         view.fade.add(cycle.frame, course, out);
                     }
                 }
@@ -172,10 +173,10 @@ mod tests {
     }
 
     fn run(player: &mut Player, frame: u64, position: u64, frames: usize) -> Vec<f32> {
-        let segments = [Segment { offset: 0, len: frames, position }];
-        let views = [View { segments: &segments, fade: Fade::still(1.0) }];
+        let segments = [Segment { offset: 0, len: frames, position, rolling: true, jumped: false }];
+        let views = [View::whole(&segments, frames)];
         let mut outputs = vec![vec![9.0; frames]];
-        let cycle = Cycle { frame, frames, views: &views };
+        let cycle = Cycle::new(frame, frames, &views);
         player.start(&cycle, &mut Io::new(&[], &[], &mut outputs, frames));
         outputs.remove(0)
     }

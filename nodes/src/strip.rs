@@ -1,10 +1,10 @@
 //! Gain, pan, mute and meter: the fader of tracks and buses, sends, and the master.
 
-use std::{f64::consts::FRAC_PI_4, sync::Arc};
+use std::{f64::consts::FRAC_PI_4, ops::Range, sync::Arc};
 
-use aulos_protocol::{Decibels, Node, NodeKind, ports};
+use aulos_protocol::{Node, NodeKind, ports};
 
-use crate::{Cycle, Fade, Io, Meter, Processor, Progress, Setting, number};
+use crate::{Cycle, Fade, Io, Meter, Processor, Progress, Setting, factor, number};
 
 /// A fader. With a pre-fader tap its first outputs are the tap, the panned ones follow.
 pub struct Strip {
@@ -64,13 +64,28 @@ impl Strip {
         self.gain * if output == 0 { left } else { right }
     }
 
+    /// The first output after the tap.
+    fn first_output(&self) -> usize {
+        if self.has_pre { self.channels } else { 0 }
+    }
+
+    fn render(&self, frame: u64, stretch: Range<usize>, io: &mut Io<'_>) {
+        let frame = frame + stretch.start as u64;
+        if self.has_pre {
+            for channel in 0..self.channels {
+                let (x, y) = io.pair(channel, channel);
+                self.pre.apply(frame, &x[stretch.clone()], &mut y[stretch.clone()]);
+            }
+        }
+        for (output, gain) in self.gains.iter().enumerate() {
+            let (x, y) = io.pair(output.min(self.channels - 1), self.first_output() + output);
+            gain.apply(frame, &x[stretch.clone()], &mut y[stretch.clone()]);
+        }
+    }
+
     fn pre_target(&self) -> f32 {
         if self.mute && !self.pre_ignores_mute { 0.0 } else { 1.0 }
     }
-}
-
-fn factor(db: f64) -> f32 {
-    Decibels::new(db).unwrap_or(Decibels::SILENCE).factor()
 }
 
 /// The −3 dB law: the sum of the powers is constant (sine and cosine of a quarter turn).
@@ -94,23 +109,17 @@ fn balance(pan: f64) -> (f32, f32) {
 
 impl Processor for Strip {
     fn start(&mut self, cycle: &Cycle<'_>, io: &mut Io<'_>) -> Progress {
-        let mut first = 0;
-        if self.has_pre {
-            for channel in 0..self.channels {
-                let (input, output) = io.pair(channel, channel);
-                self.pre.apply(cycle.frame, input, output);
-            }
-            first = self.channels;
+        for (stretch, settings) in cycle.stretches() {
+            settings.iter().for_each(|setting| self.set(setting));
+            self.render(cycle.frame, stretch, io);
         }
-        for (output, gain) in self.gains.iter().enumerate() {
-            let (x, y) = io.pair(output.min(self.channels - 1), first + output);
-            gain.apply(cycle.frame, x, y);
-            self.meter.look(output, y);
+        for output in 0..self.gains.len() {
+            self.meter.look(output, io.output(self.first_output() + output));
         }
         Progress::Done
     }
 
-    fn set(&mut self, setting: Setting) {
+    fn set(&mut self, setting: &Setting) {
         match setting.param {
             "gain" | "level" => self.gain = factor(setting.value),
             "pan" => self.pan = setting.value,
