@@ -2,123 +2,126 @@
 
 use std::collections::BTreeMap;
 
-use super::rack::{Life, Rack};
-use crate::plan::{Input, InstanceId, Output, Plan, SILENCE, Sink, Task, Term};
+use super::rack::{Life, Rack, TermState};
+use crate::plan::{Input, InstanceId, Output, Plan, SILENCE, Sink, Task, Term, TermId};
 
-/// Which tasks come before which, as sets of bits.
-pub(super) struct Ancestors {
-    words: usize,
-    bits: Vec<u64>,
+/// What is known to be done where a task begins: only what the task itself must wait for.
+///
+/// Every task leaves a bag, and the first of those that take from it inherits the bag. So what is in a bag was
+/// done by the task or by what comes before it under any order that the dependencies allow, and tasks may run
+/// late or at the same time.
+#[derive(Default)]
+struct Bag {
+    /// Contents of buffers, by their numbers, with how many of their readers are known to be done.
+    read: BTreeMap<usize, usize>,
+    /// Buffers that nobody reads any more, the latest at the end.
+    idle: Vec<usize>,
 }
 
-impl Ancestors {
-    /// `sources[task]` are the tasks that it takes from, all of them smaller.
-    pub fn new(sources: &[Vec<usize>]) -> Self {
-        let words = sources.len().div_ceil(64);
-        let mut bits = vec![0u64; words * sources.len()];
-        for (task, sources) in sources.iter().enumerate() {
-            let (before, own) = bits.split_at_mut(task * words);
-            for source in sources {
-                let theirs = &before[source * words..(source + 1) * words];
-                own.iter_mut().zip(theirs).for_each(|(own, theirs)| *own |= theirs);
-                own[source / 64] |= 1 << (source % 64);
-            }
-        }
-        Self { words, bits }
-    }
-
-    /// Whether `task` can only run after `earlier` is done.
-    pub fn comes_before(&self, earlier: usize, task: usize) -> bool {
-        self.bits[task * self.words + earlier / 64] & (1 << (earlier % 64)) != 0
-    }
-}
-
-/// A buffer and the tasks that touch what is in it now.
-struct Buffer {
-    number: usize,
-    touched_by: Vec<usize>,
-}
-
-/// Hands out buffers. One is used again only by a task that comes after everything that touches its content,
-/// under any order that the dependencies allow, so that tasks may run late or at the same time.
+/// Hands out buffers. One is used again only by a task that comes after everything that touches its content.
 struct Pool {
     count: usize,
-    /// Buffers whose content has its last reader, the latest at the end.
-    idle: Vec<Buffer>,
+    /// The buffer of every content and how many tasks read it.
+    contents: Vec<(usize, usize)>,
+    /// What every task left, until it is inherited.
+    bags: Vec<Option<Bag>>,
 }
 
-/// How many idle buffers are tried before a new one is taken; bounds the time that a compile takes.
-const TRIES: usize = 64;
-
 impl Pool {
-    fn take(&mut self, task: usize, ancestors: &Ancestors) -> usize {
-        let usable = |buffer: &Buffer| buffer.touched_by.iter().all(|t| ancestors.comes_before(*t, task));
-        match self.idle.iter().rev().take(TRIES).position(usable) {
-            Some(from_end) => {
-                let index = self.idle.len() - 1 - from_end;
-                self.idle.swap_remove(index).number
-            }
-            None => {
-                self.count += 1;
-                self.count - 1
-            }
+    fn take(&mut self, bag: &mut Bag) -> usize {
+        bag.idle.pop().unwrap_or_else(|| {
+            self.count += 1;
+            self.count - 1
+        })
+    }
+
+    /// Notes that so many more readers of `content` are done.
+    fn note(&self, bag: &mut Bag, content: usize, done: usize) {
+        let (buffer, readers) = self.contents[content];
+        let read = bag.read.entry(content).or_default();
+        *read += done;
+        if *read == readers {
+            bag.read.remove(&content);
+            bag.idle.push(buffer);
         }
     }
+
+    /// Puts what an earlier task left into the bag of one that takes from it, unless another has it already.
+    fn inherit(&mut self, bag: &mut Bag, source: usize) {
+        let Some(mut less) = self.bags[source].take() else { return };
+        // What is moved at least doubles the bag that it is in, so that nothing moves often.
+        if less.read.len() > bag.read.len() {
+            std::mem::swap(&mut less.read, &mut bag.read);
+        }
+        if less.idle.len() > bag.idle.len() {
+            std::mem::swap(&mut less.idle, &mut bag.idle);
+        }
+        bag.idle.append(&mut less.idle);
+        for (content, done) in less.read {
+            self.note(bag, content, done);
+        }
+    }
+}
+
+/// A term as it enters a task.
+struct Entering<'a> {
+    id: &'a TermId,
+    state: &'a TermState,
+    from: usize,
 }
 
 /// Assigns buffers and writes the plan.
 pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
     let index: BTreeMap<InstanceId, usize> = order.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    let mut entering = vec![Vec::new(); order.len()];
-    let mut readers: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
-    for (id, term) in &rack.terms {
-        let (from, to) = (index[&id.from], index[&id.to]);
-        entering[to].push((term.input, term.rank, *id));
-        readers.entry((from, term.output)).or_default().push(to);
+    let mut entering: Vec<Vec<Entering<'_>>> = order.iter().map(|_| Vec::new()).collect();
+    for (id, state) in &rack.terms {
+        entering[index[&id.to]].push(Entering { id, state, from: index[&id.from] });
     }
-    let sources: Vec<Vec<usize>> =
-        entering.iter().map(|terms| terms.iter().map(|(_, _, id)| index[&id.from]).collect()).collect();
-    let ancestors = Ancestors::new(&sources);
-    let mut pool = Pool { count: SILENCE + 1, idle: Vec::new() };
+    let reads: Vec<Vec<(usize, usize)>> = entering.iter().map(|terms| reads(terms)).collect();
+    let mut readers: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    reads.iter().flatten().for_each(|read| *readers.entry(*read).or_default() += 1);
+    let bags = order.iter().map(|_| None).collect();
+    let mut pool = Pool { count: SILENCE + 1, contents: Vec::new(), bags };
+    // The number of the first content that each task renders.
+    let mut first_content: Vec<usize> = Vec::with_capacity(order.len());
     let mut plan = Plan::default();
-    // Outputs by the last task (in the order) that reads them: then they are idle.
-    let mut ending: Vec<Vec<Buffer>> = order.iter().map(|_| Vec::new()).collect();
-    for (task, id) in order.iter().enumerate() {
+    for (task, (id, mut terms)) in order.iter().zip(entering).enumerate() {
         let instance = &rack.instances[id];
-        entering[task].sort_unstable_by_key(|(input, rank, id)| (*input, *rank, *id));
+        let mut bag = Bag::default();
+        reads[task].iter().for_each(|(source, _)| pool.inherit(&mut bag, *source));
+        terms.sort_unstable_by_key(|term| (term.state.input, term.state.rank, *term.id));
+        let mut terms = terms.into_iter().peekable();
         let mut inputs = Vec::new();
         for channel in 0..id.stage.stage.inputs(&instance.node) {
-            let terms: Vec<Term> = entering[task]
-                .iter()
-                .filter(|(input, ..)| *input == channel)
-                .map(|(_, rank, id)| {
-                    let state = &rack.terms[id];
-                    let from = index[&id.from];
-                    let source: &Task = &plan.tasks[from];
-                    Term {
-                        id: *id,
-                        rank: *rank,
-                        task: from,
-                        buffer: source.outputs[state.output].buffer,
-                        line: rack.line_of.get(id).cloned(),
-                        fade: state.fade.clone(),
-                        staying: state.life == Life::Live && !instance.ghost,
-                    }
-                })
-                .collect();
-            let buffer = if terms.is_empty() { SILENCE } else { pool.take(task, &ancestors) };
-            inputs.push(Input { buffer, terms });
+            let mut summed = Vec::new();
+            while let Some(Entering { id, state, from }) = terms.next_if(|term| term.state.input == channel) {
+                summed.push(Term {
+                    id: *id,
+                    rank: state.rank,
+                    task: from,
+                    buffer: plan.tasks[from].outputs[state.output].buffer,
+                    line: rack.line_of.get(id).cloned(),
+                    fade: state.fade.clone(),
+                    staying: state.life == Life::Live && !instance.ghost,
+                });
+            }
+            let buffer = if summed.is_empty() { SILENCE } else { pool.take(&mut bag) };
+            inputs.push(Input { buffer, terms: summed });
         }
-        let mut outputs = Vec::new();
-        for output in 0..id.stage.stage.outputs(&instance.node) {
-            let buffer = pool.take(task, &ancestors);
-            let lines = rack.lines.get(&(*id, output)).into_iter().flatten();
-            outputs.push(Output { buffer, lines: lines.map(|line| line.slot.clone()).collect() });
-            let mut touched_by = readers.remove(&(task, output)).unwrap_or_default();
-            touched_by.push(task);
-            let last = touched_by.iter().copied().max().unwrap_or(task);
-            if !id.stage.stage.is_sink() {
-                ending[last].push(Buffer { number: buffer, touched_by });
+        let outputs: Vec<Output> = (0..id.stage.stage.outputs(&instance.node))
+            .map(|output| {
+                let lines = rack.lines.get(&(*id, output)).into_iter().flatten();
+                let lines = lines.map(|line| line.slot.clone()).collect();
+                Output { buffer: pool.take(&mut bag), lines }
+            })
+            .collect();
+        first_content.push(pool.contents.len());
+        for (output, Output { buffer, .. }) in outputs.iter().enumerate() {
+            let readers = readers.get(&(task, output)).copied().unwrap_or(0);
+            pool.contents.push((*buffer, readers));
+            // The driver takes what a sink renders when everything is done.
+            if readers == 0 && !id.stage.stage.is_sink() {
+                bag.idle.push(*buffer);
             }
         }
         if id.stage.stage.is_sink() {
@@ -129,9 +132,11 @@ pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
                 channel: first + c,
             }));
         }
-        let sums = inputs.iter().filter(|input| input.buffer != SILENCE);
-        pool.idle.extend(sums.map(|input| Buffer { number: input.buffer, touched_by: vec![task] }));
-        pool.idle.append(&mut ending[task]);
+        bag.idle.extend(inputs.iter().map(|input| input.buffer).filter(|buffer| *buffer != SILENCE));
+        for (source, output) in &reads[task] {
+            pool.note(&mut bag, first_content[*source] + output, 1);
+        }
+        pool.bags[task] = Some(bag);
         let first_input = plan.inputs;
         plan.inputs += inputs.len();
         let (arrival, latency) = (instance.arrival, instance.latency);
@@ -148,4 +153,12 @@ pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
     plan.sinks.sort_by_key(|sink| (plan.tasks[sink.task].id, sink.channel));
     plan.buffers = pool.count;
     plan
+}
+
+/// The outputs that a task reads, each once: the task that renders it and its channel.
+fn reads(terms: &[Entering<'_>]) -> Vec<(usize, usize)> {
+    let mut reads: Vec<_> = terms.iter().map(|term| (term.from, term.state.output)).collect();
+    reads.sort_unstable();
+    reads.dedup();
+    reads
 }
