@@ -1,8 +1,8 @@
 //! An independent look at a plan before it is run.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use crate::plan::{Plan, SILENCE, Task};
+use crate::plan::{Plan, SILENCE, Task, Term};
 
 /// What is wrong with a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub enum Fault {
         /// What it reads.
         source: usize,
     },
-    /// Two contents share a buffer although neither is over before the other begins.
+    /// Two contents share a buffer although neither is over before the other begins. Of more than two, those
+    /// are named that follow each other.
     Alias {
         /// The buffer.
         buffer: usize,
@@ -107,62 +108,89 @@ fn check_terms(plan: &Plan, index: usize, task: &Task, faults: &mut Vec<Fault>) 
     }
 }
 
-/// A content of a buffer: who writes it and who touches it.
+/// A content of a buffer: who writes it, and who else touches it, as a range of the readers.
 struct Content {
+    buffer: usize,
     writer: usize,
-    touched_by: Vec<usize>,
+    readers: std::ops::Range<usize>,
 }
 
 fn check_buffers(plan: &Plan, faults: &mut Vec<Fault>) {
-    let mut contents: BTreeMap<usize, Vec<Content>> = BTreeMap::new();
-    let mut readers: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     let end = plan.tasks.len();
+    // (writer, buffer, reader)
+    let mut readers: Vec<(usize, usize, usize)> =
+        plan.sinks.iter().map(|sink| (sink.task, sink.buffer, end)).collect();
     for (index, task) in plan.tasks.iter().enumerate() {
-        for term in task.inputs.iter().flat_map(|input| &input.terms) {
-            readers.entry((term.task, term.buffer)).or_default().push(index);
-        }
+        readers.extend(terms(task).map(|term| (term.task, term.buffer, index)));
     }
-    for sink in &plan.sinks {
-        readers.entry((sink.task, sink.buffer)).or_default().push(end);
+    readers.sort_unstable();
+    readers.dedup();
+    let mut contents = Vec::new();
+    for (writer, task) in plan.tasks.iter().enumerate() {
+        let summed = task.inputs.iter().filter(|input| !input.terms.is_empty());
+        contents.extend(summed.map(|input| Content { buffer: input.buffer, writer, readers: 0..0 }));
+        contents.extend(task.outputs.iter().map(|output| {
+            let place = (writer, output.buffer);
+            let first = readers.partition_point(|(task, buffer, _)| (*task, *buffer) < place);
+            let last = readers.partition_point(|(task, buffer, _)| (*task, *buffer) <= place);
+            Content { buffer: output.buffer, writer, readers: first..last }
+        }));
     }
-    for (index, task) in plan.tasks.iter().enumerate() {
-        for input in task.inputs.iter().filter(|input| !input.terms.is_empty()) {
-            contents
-                .entry(input.buffer)
-                .or_default()
-                .push(Content { writer: index, touched_by: vec![index] });
-        }
-        for output in &task.outputs {
-            let mut touched_by = readers.get(&(index, output.buffer)).cloned().unwrap_or_default();
-            touched_by.push(index);
-            contents.entry(output.buffer).or_default().push(Content { writer: index, touched_by });
-        }
+    contents.sort_by_key(|content| (content.buffer, content.writer));
+    // What is over before the next content begins is over before all that follow it, so that only neighbours
+    // need to be looked at.
+    let neighbours: Vec<_> =
+        contents.windows(2).map(|pair| (&pair[0], &pair[1])).filter(|(a, b)| a.buffer == b.buffer).collect();
+    let mut asked = Vec::new();
+    for (pair, (a, b)) in neighbours.iter().enumerate() {
+        asked.push((a.writer, b.writer, pair));
+        asked.extend(readers[a.readers.clone()].iter().map(|(_, _, reader)| (*reader, b.writer, pair)));
     }
-    let before = reachability(plan);
-    let over_before =
-        |a: &Content, b: &Content| a.touched_by.iter().all(|t| *t < end && before[b.writer].contains(t));
-    for (buffer, contents) in &contents {
-        for (at, a) in contents.iter().enumerate() {
-            for b in &contents[at + 1..] {
-                if !over_before(a, b) && !over_before(b, a) {
-                    faults.push(Fault::Alias { buffer: *buffer, writers: (a.writer, b.writer) });
-                }
-            }
-        }
-    }
+    let open: BTreeSet<usize> = not_before(plan, asked).into_iter().collect();
+    faults.extend(open.into_iter().map(|pair| {
+        let (a, b) = neighbours[pair];
+        Fault::Alias { buffer: a.buffer, writers: (a.writer, b.writer) }
+    }));
 }
 
-/// For each task, the tasks that must be done before it can run.
-fn reachability(plan: &Plan) -> Vec<std::collections::HashSet<usize>> {
-    let mut before: Vec<std::collections::HashSet<usize>> = Vec::with_capacity(plan.tasks.len());
-    for task in &plan.tasks {
-        let mut mine = std::collections::HashSet::new();
-        for term in task.inputs.iter().flat_map(|input| &input.terms) {
-            if mine.insert(term.task) {
-                mine.extend(before[term.task].iter().copied());
+fn terms(task: &Task) -> impl Iterator<Item = &Term> {
+    task.inputs.iter().flat_map(|input| &input.terms)
+}
+
+/// Words of bits for each task: memory grows with the tasks alone, as only so many sources are looked at at
+/// once.
+const WORDS: usize = 8;
+
+/// Of (earlier, later, mark), the marks of those whose later task could run before the earlier is done.
+fn not_before(plan: &Plan, mut asked: Vec<(usize, usize, usize)>) -> Vec<usize> {
+    asked.sort_unstable();
+    let sources = |task| {
+        let mut sources: Vec<usize> = terms(task).map(|term| term.task).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    };
+    let sources: Vec<Vec<usize>> = plan.tasks.iter().map(sources).collect();
+    // Which of the sources that are looked at come before each task.
+    let mut before = vec![[0u64; WORDS]; plan.tasks.len()];
+    let mut open = Vec::new();
+    for asked in asked.chunk_by(|a, b| a.0 / (64 * WORDS) == b.0 / (64 * WORDS)) {
+        let first = asked[0].0 / (64 * WORDS) * (64 * WORDS);
+        let last = asked.iter().map(|(_, later, _)| *later).max().unwrap_or(0);
+        for task in first..=last {
+            let mut own = [0; WORDS];
+            for source in sources[task].iter().copied().skip_while(|source| *source < first) {
+                own.iter_mut().zip(before[source]).for_each(|(own, theirs)| *own |= theirs);
+                if let Some(word) = own.get_mut((source - first) / 64) {
+                    *word |= 1 << ((source - first) % 64);
+                }
             }
+            before[task] = own;
         }
-        before.push(mine);
+        let is_open = |(earlier, later, _): &&(usize, usize, usize)| {
+            earlier >= later || before[*later][(earlier - first) / 64] & (1 << ((earlier - first) % 64)) == 0
+        };
+        open.extend(asked.iter().filter(is_open).map(|(_, _, pair)| *pair));
     }
-    before
+    open
 }

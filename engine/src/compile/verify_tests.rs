@@ -16,18 +16,24 @@ impl ClipLibrary for NoFiles {
     }
 }
 
+fn add(kind: NodeKind, name: &str, params: &[(&str, f64)]) -> Command {
+    let params = params.iter().map(|(n, v)| ((*n).to_owned(), Value::Number(*v))).collect();
+    Command::AddNode(NewNode { kind, name: Some(name.into()), channels: Some(1), params })
+}
+
+fn link(from: &str, to: &str) -> Command {
+    Command::Link { from: from.parse().unwrap(), to: to.parse().unwrap(), gain: None }
+}
+
+fn compiled(commands: Vec<Command>) -> Plan {
+    let empty = Session::new("test", Rate::default());
+    let (session, _) = session::apply(&empty, &Command::Batch { commands }).unwrap();
+    plan_of(&session, &mut NoFiles, 64).unwrap()
+}
+
 /// tone -> late -> bus -> output, and tone -> bus, which is delayed to match; another tone beside.
 fn plan() -> Plan {
-    let add = |kind, name: &str, params: &[(&str, f64)]| {
-        let params = params.iter().map(|(n, v)| ((*n).to_owned(), Value::Number(*v))).collect();
-        Command::AddNode(NewNode { kind, name: Some(name.into()), channels: Some(1), params })
-    };
-    let link = |from: &str, to: &str| Command::Link {
-        from: from.parse().unwrap(),
-        to: to.parse().unwrap(),
-        gain: None,
-    };
-    let commands = vec![
+    compiled(vec![
         add(NodeKind::Tone, "tone", &[]),
         add(NodeKind::Delay, "late", &[("frames", 100.0), ("report", 1.0)]),
         add(NodeKind::Bus, "bus", &[]),
@@ -38,10 +44,27 @@ fn plan() -> Plan {
         link("late", "bus"),
         link("beside", "output"),
         link("bus", "output"),
-    ];
-    let empty = Session::new("test", Rate::default());
-    let (session, _) = session::apply(&empty, &Command::Batch { commands }).unwrap();
-    plan_of(&session, &mut NoFiles, 64).unwrap()
+    ])
+}
+
+/// Two chains of delays of the same length from one tone to one output.
+fn parallel(length: usize) -> Plan {
+    let mut commands = vec![add(NodeKind::Tone, "tone", &[]), add(NodeKind::Output, "output", &[])];
+    for chain in ["a", "b"] {
+        let name = |at| format!("{chain}{at}");
+        commands.extend((0..length).map(|at| add(NodeKind::Delay, &name(at), &[])));
+        commands.push(link("tone", &name(0)));
+        commands.extend((1..length).map(|at| link(&name(at - 1), &name(at))));
+        commands.push(link(&name(length - 1), "output"));
+    }
+    compiled(commands)
+}
+
+/// Has the output of `task` rendered into `buffer`.
+fn render_into(plan: &mut Plan, task: usize, buffer: usize) {
+    let old = std::mem::replace(&mut plan.tasks[task].outputs[0].buffer, buffer);
+    let terms = plan.tasks.iter_mut().flat_map(|t| &mut t.inputs).flat_map(|i| &mut i.terms);
+    terms.filter(|t| t.task == task && t.buffer == old).for_each(|t| t.buffer = buffer);
 }
 
 fn at(plan: &Plan, stage: NodeKind, nth: usize) -> usize {
@@ -80,11 +103,70 @@ fn two_contents_in_one_buffer_are_found() {
     let mut plan = plan();
     // The two tones depend on nothing: one could run while the other's sound is still needed.
     let (first, second) = (at(&plan, NodeKind::Tone, 0), at(&plan, NodeKind::Tone, 1));
-    let (old, new) = (plan.tasks[second].outputs[0].buffer, plan.tasks[first].outputs[0].buffer);
-    plan.tasks[second].outputs[0].buffer = new;
-    let terms = plan.tasks.iter_mut().flat_map(|t| &mut t.inputs).flat_map(|i| &mut i.terms);
-    terms.filter(|t| t.task == second && t.buffer == old).for_each(|t| t.buffer = new);
+    let new = plan.tasks[first].outputs[0].buffer;
+    render_into(&mut plan, second, new);
     assert!(faults(&plan).iter().any(|f| matches!(f, Fault::Alias { buffer, .. } if *buffer == new)));
+}
+
+#[test]
+fn a_buffer_that_two_parallel_branches_share_is_found() {
+    // Longer than what is looked at at once.
+    for length in [2, 700] {
+        let sound = parallel(length);
+        let delays = |nth| at(&sound, NodeKind::Delay, nth);
+        // The plan has one chain after the other, but nothing in the second waits for the first.
+        let (last_of_a, last_of_b) = (length - 1, 2 * length - 1);
+        for (early, late) in [(0, length), (0, last_of_b), (last_of_a, length), (last_of_a, last_of_b)] {
+            let mut plan = parallel(length);
+            plan.buffers += 1;
+            let shared = plan.buffers - 1;
+            let (early, late) = (delays(early), delays(late));
+            render_into(&mut plan, early, shared);
+            render_into(&mut plan, late, shared);
+            let wanted = Fault::Alias { buffer: shared, writers: (early, late) };
+            assert_eq!(faults(&plan), [wanted], "{length}");
+        }
+    }
+}
+
+#[test]
+fn a_content_that_is_still_read_after_the_next_one_but_one_began_is_found() {
+    // Everything in one chain, and the first also goes to the last.
+    let chain = ["a", "b", "c", "d", "e", "f"];
+    let mut commands: Vec<_> = chain.iter().map(|name| add(NodeKind::Delay, name, &[])).collect();
+    commands.extend(chain.windows(2).map(|pair| link(pair[0], pair[1])));
+    commands.push(add(NodeKind::Output, "output", &[]));
+    commands.extend([link("a", "f"), link("f", "output")]);
+    let mut plan = compiled(commands);
+    plan.buffers += 1;
+    let shared = plan.buffers - 1;
+    // c's and e's contents follow each other properly; a's is alive all the while.
+    for task in [0, 2, 4] {
+        render_into(&mut plan, task, shared);
+    }
+    assert!(faults(&plan).iter().all(|f| matches!(f, Fault::Alias { buffer, .. } if *buffer == shared)));
+    plan.tasks[5].inputs[0].terms.retain(|term| term.task != 0);
+    verify(&plan).unwrap();
+}
+
+#[test]
+fn a_long_chain_needs_few_buffers_and_a_wide_patch_is_sound() {
+    assert!(parallel(700).buffers < 10);
+    let mut commands = vec![add(NodeKind::Output, "output", &[])];
+    // Every bus takes from some of those before it.
+    for at in 0..1200usize {
+        commands.push(add(NodeKind::Bus, &format!("b{at}"), &[]));
+        let mut sources: Vec<usize> = [at / 2, at / 3, at * 7 % (at + 1), at.saturating_sub(9)].into();
+        sources.sort_unstable();
+        sources.dedup();
+        let sources = sources.into_iter().filter(|source| *source < at);
+        commands.extend(sources.map(|source| link(&format!("b{source}:pre"), &format!("b{at}"))));
+    }
+    commands.push(link("b1199:pre", "output"));
+    let plan = compiled(commands);
+    verify(&plan).unwrap();
+    let contents: usize = plan.tasks.iter().map(|task| task.inputs.len() + task.outputs.len()).sum();
+    assert!(plan.buffers < contents / 3, "{} for {contents} contents", plan.buffers);
 }
 
 #[test]
