@@ -28,9 +28,9 @@ pub fn session() -> Session {
             clips: Vec::new(),
             unknown: Default::default(),
         };
-        session.nodes.insert(NodeId(id), Arc::new(node));
+        session.nodes.insert(Arc::new(node));
     }
-    let drums = session.nodes.get_mut(&NodeId(3)).map(Arc::make_mut).unwrap();
+    let mut drums = (*session.nodes[&NodeId(3)]).clone();
     drums.params.insert("gain".into(), Value::Number(-3.0));
     drums.params.insert("pan".into(), Value::Number(-0.3));
     drums.params.insert("mute".into(), Value::Switch(true));
@@ -48,8 +48,10 @@ pub fn session() -> Session {
         offset: Frames(480),
         length: Some(Frames(24_000)),
     });
-    let late = session.nodes.get_mut(&NodeId(6)).map(Arc::make_mut).unwrap();
+    session.nodes.insert(Arc::new(drums));
+    let mut late = (*session.nodes[&NodeId(6)]).clone();
     late.params.insert("frames".into(), Value::Number(480.0));
+    session.nodes.insert(Arc::new(late));
     let quiet = Decibels::new(-6.0).unwrap();
     for (id, from, from_port, to, to_port, gain) in [
         (30, 2, "out_L", 1, "in_L", Decibels::UNITY),
@@ -70,7 +72,7 @@ pub fn session() -> Session {
             gain,
             unknown: Default::default(),
         };
-        session.links.insert(LinkId(id), Arc::new(link));
+        session.links.insert(Arc::new(link));
     }
     session.next_id = 40;
     session

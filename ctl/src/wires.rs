@@ -154,9 +154,9 @@ mod tests {
     #[test]
     fn different_gains_are_different_wires() {
         let mut session = samples::session();
-        let (id, mut link) = session.links.iter().next().map(|(id, link)| (*id, (**link).clone())).unwrap();
+        let mut link = (**session.links.values().next().unwrap()).clone();
         link.gain = Decibels::new(-1.0).unwrap();
-        session.links.insert(id, link.into());
+        session.links.insert(link.into());
         assert_eq!(
             texts(&session)[..2],
             ["master:out_L → output:in_L -1.00 dB ×1", "master:out_R → output:in_R +0.00 dB ×1",]

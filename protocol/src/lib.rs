@@ -14,6 +14,7 @@ mod command;
 mod error;
 mod event;
 mod ids;
+mod maps;
 pub mod mirror;
 pub mod params;
 pub mod ports;
@@ -27,6 +28,7 @@ pub use command::{AudioFormat, Command, NewNode, Render, SampleDepth, Undo};
 pub use error::{Error, ErrorCode, Range, close_names};
 pub use event::{Change, Event, MeterReading, OperationState, Telemetry, TransportState};
 pub use ids::{ClipId, Endpoint, LinkId, NodeId, Slug};
+pub use maps::{Links, Nodes};
 pub use query::{
     Applied, DriverStatus, Hello, LatencyReport, LatencyRow, LinkLatency, NodeFaults, ParamReading, Query,
     Reply, State, Status, StreamStatus, Unaligned,

@@ -6,16 +6,16 @@ use crate::{Change, Event, Session, State};
 pub fn apply(session: &mut Session, change: &Change) {
     match change {
         Change::Node(node) => {
-            session.nodes.insert(node.id, node.clone());
+            session.nodes.insert(node.clone());
         }
         Change::NodeGone(id) => {
-            session.nodes.remove(id);
+            session.nodes.remove(*id);
         }
         Change::Link(link) => {
-            session.links.insert(link.id, link.clone());
+            session.links.insert(link.clone());
         }
         Change::LinkGone(id) => {
-            session.links.remove(id);
+            session.links.remove(*id);
         }
         Change::Session { name, tempo, edit_fade_ms, max_latency_ms, next_id } => {
             session.name.clone_from(name);

@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use imbl::OrdMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bpm, ClipId, Decibels, Frames, LinkId, NodeId, Rate, Slug, Value};
+use crate::{Bpm, ClipId, Decibels, Frames, LinkId, Links, NodeId, Nodes, Rate, Slug, Value};
 
 /// The version of the session's format on disk.
 pub const FORMAT: u32 = 1;
@@ -42,13 +41,11 @@ pub struct Session {
     /// The number that the next node, link or clip gets; greater than every number in use.
     pub next_id: u64,
     /// The nodes by number.
-    #[serde(with = "listed")]
     #[schemars(with = "Vec<Node>")]
-    pub nodes: OrdMap<NodeId, Arc<Node>>,
+    pub nodes: Nodes,
     /// The links by number.
-    #[serde(with = "listed")]
     #[schemars(with = "Vec<Link>")]
-    pub links: OrdMap<LinkId, Arc<Link>>,
+    pub links: Links,
     /// Fields of a newer version.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -88,15 +85,15 @@ impl Session {
             max_block: default_max_block(),
             max_latency_ms: default_max_latency_ms(),
             next_id: 1,
-            nodes: OrdMap::new(),
-            links: OrdMap::new(),
+            nodes: Nodes::default(),
+            links: Links::default(),
             unknown: Unknown::new(),
         }
     }
 
     /// The node named `slug`.
     pub fn node(&self, slug: &str) -> Option<&Arc<Node>> {
-        self.nodes.values().find(|node| node.slug.as_str() == slug)
+        self.nodes.named(slug)
     }
 
     /// The length of an edit fade, in frames.
@@ -260,57 +257,4 @@ pub struct Clip {
 
 fn is_zero(frames: &Frames) -> bool {
     frames.0 == 0
-}
-
-/// Maps keyed by number are written as lists: the number is in the element already.
-mod listed {
-    use std::sync::Arc;
-
-    use imbl::OrdMap;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-    use super::{Link, Node};
-    use crate::{LinkId, NodeId};
-
-    pub trait Numbered {
-        type Id: Ord + Copy + std::fmt::Display;
-        fn id(&self) -> Self::Id;
-    }
-
-    impl Numbered for Node {
-        type Id = NodeId;
-        fn id(&self) -> NodeId {
-            self.id
-        }
-    }
-
-    impl Numbered for Link {
-        type Id = LinkId;
-        fn id(&self) -> LinkId {
-            self.id
-        }
-    }
-
-    pub fn serialize<S, T>(map: &OrdMap<T::Id, Arc<T>>, serializer: S) -> Result<S::Ok, S::Error>
-    where
-        S: Serializer,
-        T: Numbered + Serialize,
-    {
-        serializer.collect_seq(map.values())
-    }
-
-    pub fn deserialize<'de, D, T>(deserializer: D) -> Result<OrdMap<T::Id, Arc<T>>, D::Error>
-    where
-        D: Deserializer<'de>,
-        T: Numbered + Deserialize<'de>,
-    {
-        let mut map = OrdMap::new();
-        for item in Vec::<T>::deserialize(deserializer)? {
-            let id = item.id();
-            if map.insert(id, Arc::new(item)).is_some() {
-                return Err(de::Error::custom(format!("the number {id} is used twice")));
-            }
-        }
-        Ok(map)
-    }
 }

@@ -171,7 +171,7 @@ fn add_node(session: &mut Session, new: &NewNode, outcome: &mut Outcome) -> Resu
     }
     let channels = new.channels.unwrap_or(2);
     validate::channels(channels)?;
-    let slug = names::new_slug(session, new.name.as_deref(), new.kind.name())?;
+    let slug = names::new_slug(session, new.name.as_deref(), new.kind)?;
     let mut node = Node {
         id: NodeId(session.next_id),
         slug,
@@ -186,23 +186,19 @@ fn add_node(session: &mut Session, new: &NewNode, outcome: &mut Outcome) -> Resu
     }
     take_id(session);
     outcome.nodes.push(node.slug.to_string());
-    session.nodes.insert(node.id, Arc::new(node));
+    session.nodes.insert(Arc::new(node));
     Ok(())
 }
 
 fn remove_node(session: &mut Session, name: &str, outcome: &mut Outcome) -> Result<(), Error> {
     let id = names::node(session, name)?.id;
-    let gone: Vec<LinkId> = session
-        .links
-        .values()
-        .filter(|link| link.from.node == id || link.to.node == id)
-        .map(|link| link.id)
-        .collect();
-    outcome.links += gone.len();
+    let gone: Vec<LinkId> =
+        session.links.entering(id).chain(session.links.leaving(id)).map(|link| link.id).collect();
     for link in gone {
-        session.links.remove(&link);
+        // One from the node to itself is in both lists.
+        outcome.links += usize::from(session.links.remove(link).is_some());
     }
-    session.nodes.remove(&id);
+    session.nodes.remove(id);
     Ok(())
 }
 
@@ -223,7 +219,7 @@ fn set_param(session: &mut Session, name: &str, param: &str, value: Value) -> Re
     let mut changed = (**node).clone();
     store(&mut changed, param, value)?;
     if changed != **node {
-        session.nodes.insert(changed.id, Arc::new(changed));
+        session.nodes.insert(Arc::new(changed));
     }
     Ok(())
 }
@@ -243,13 +239,14 @@ fn edit_track(
     }
     let mut changed = (**node).clone();
     edit(&mut changed)?;
-    session.nodes.insert(changed.id, Arc::new(changed));
+    session.nodes.insert(Arc::new(changed));
     Ok(())
 }
 
 /// The links between two ends that exist already, by their ports.
 fn existing(session: &Session, from: &PortRef, to: &PortRef) -> Option<LinkId> {
-    session.links.values().find(|link| link.from == *from && link.to == *to).map(|link| link.id)
+    let mut between = session.links.between(from.node, to.node);
+    between.find(|link| link.from == *from && link.to == *to).map(|link| link.id)
 }
 
 fn link(
@@ -288,7 +285,7 @@ fn link(
         };
         if session.links.get(&link.id).is_none_or(|old| **old != link) {
             outcome.links += 1;
-            session.links.insert(link.id, Arc::new(link));
+            session.links.insert(Arc::new(link));
         }
     }
     Ok(())
@@ -315,29 +312,28 @@ fn unlink(session: &mut Session, from: &Endpoint, to: &Endpoint, outcome: &mut O
         };
     let (source, sources) = side(session, from, Direction::Out)?;
     let (destination, destinations) = side(session, to, Direction::In)?;
-    let fits = |port: &PortRef, node: NodeId, ports: &Option<Vec<String>>| {
-        port.node == node && ports.as_ref().is_none_or(|ports| ports.contains(&port.port))
+    let fits = |port: &PortRef, ports: &Option<Vec<String>>| {
+        ports.as_ref().is_none_or(|ports| ports.contains(&port.port))
     };
     let gone: Vec<LinkId> = session
         .links
-        .values()
-        .filter(|l| fits(&l.from, source, &sources) && fits(&l.to, destination, &destinations))
+        .between(source, destination)
+        .filter(|l| fits(&l.from, &sources) && fits(&l.to, &destinations))
         .map(|link| link.id)
         .collect();
     if gone.is_empty() {
         let mut error = Error::new(ErrorCode::NotFound, format!("{from} and {to} are not linked"));
-        error.close = session
-            .links
-            .values()
-            .filter(|l| l.from.node == source || l.to.node == destination)
-            .map(|l| format!("{} -> {}", session.port_text(&l.from), session.port_text(&l.to)))
-            .take(3)
-            .collect();
+        let close = session.links.leaving(source).chain(session.links.entering(destination));
+        let mut close: Vec<_> = close.collect();
+        close.sort_by_key(|link| link.id);
+        close.dedup_by_key(|link| link.id);
+        let text = |l: &Link| format!("{} -> {}", session.port_text(&l.from), session.port_text(&l.to));
+        error.close = close.into_iter().take(3).map(|link| text(link)).collect();
         return Err(error.remedy("see the links that exist with: aulosctl ls links"));
     }
     outcome.links += gone.len();
     for id in gone {
-        session.links.remove(&id);
+        session.links.remove(id);
     }
     Ok(())
 }

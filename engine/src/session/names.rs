@@ -1,7 +1,7 @@
 //! Finding things by the names that people give.
 
 use aulos_protocol::{
-    Endpoint, Error, ErrorCode, Node, Session, Slug,
+    Endpoint, Error, ErrorCode, Node, NodeKind, Session, Slug,
     ports::{self, Direction},
 };
 use std::sync::Arc;
@@ -22,11 +22,11 @@ pub fn node<'a>(session: &'a Session, name: &str) -> Result<&'a Arc<Node>, Error
 ///
 /// # Errors
 /// `InvalidArgument` if `wanted` is no slug, `Exists` if it is taken.
-pub fn new_slug(session: &Session, wanted: Option<&str>, kind: &str) -> Result<Slug, Error> {
+pub fn new_slug(session: &Session, wanted: Option<&str>, kind: NodeKind) -> Result<Slug, Error> {
     let Some(wanted) = wanted else {
         // As many as there are of the kind is where a free number is most often found.
-        let first = session.nodes.values().filter(|node| node.kind.name() == kind).count() + 1;
-        let mut candidates = (first..).map(|n| if n == 1 { kind.to_owned() } else { format!("{kind}-{n}") });
+        let first = session.nodes.of_kind(kind) + 1;
+        let mut candidates = (first..).map(|n| if n == 1 { kind.to_string() } else { format!("{kind}-{n}") });
         let free = candidates.find(|name| session.node(name).is_none()).and_then(Slug::new);
         return free.ok_or_else(|| Error::new(ErrorCode::Internal, "no name is free"));
     };

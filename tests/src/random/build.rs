@@ -382,10 +382,10 @@ impl<'a> Builder<'a> {
             let id = LinkId(next());
             let port = |(node, port): (usize, String)| PortRef { node: self.nodes[node].id, port };
             let (from, to) = (port(from), port(to));
-            session.links.insert(id, Arc::new(Link { id, from, to, gain, unknown: BTreeMap::new() }));
+            session.links.insert(Arc::new(Link { id, from, to, gain, unknown: BTreeMap::new() }));
         }
         for node in self.nodes {
-            session.nodes.insert(node.id, Arc::new(node));
+            session.nodes.insert(Arc::new(node));
         }
         session
     }
