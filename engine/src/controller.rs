@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use aulos_nodes::{Patch, Playlist, Stage};
+use aulos_nodes::{BuiltIn, Patch, Playlist, Stage, Workshop};
 use aulos_protocol::{
-    Change, Clip, Command, Error, ErrorCode, Frames, LatencyReport, LatencyRow, LinkLatency, MeterReading,
-    Node, NodeId, Session, mirror, params,
+    Change, Clip, Command, Error, ErrorCode, MeterReading, Node, NodeId, NodeKind, Session, mirror,
+    params::{self, Effect},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -13,15 +13,18 @@ use crate::{
     audio::{Counters, Engine, Start, TransportChange, new_engine, slot::Token},
     compile::{self, Arrivals, ClipLibrary, Rack, compile},
     graph::Graph,
-    handoff::{BATCHES, Batch},
-    plan::Plan,
+    handoff::{BATCHES, Batch, Move},
+    plan::{Plan, UnitSlot},
     session::{self, History, Outcome},
 };
+
+mod report;
 
 /// How an engine is set up.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// The longest block that is rendered at once, in frames, at least 1.
+    /// The longest block that is rendered at once, in frames, at least 1; never longer than the session's
+    /// `max_block`.
     pub max_block: usize,
     /// What the transport does from the first frame on.
     pub start: Start,
@@ -49,11 +52,17 @@ pub struct Applied {
     pub ticket: u64,
     /// The engine's frame from which it is heard.
     pub frame: u64,
+    /// If it moved delays, the frame from which everything that meets, meets aligned again.
+    pub aligned: Option<u64>,
 }
 
 /// The one writer of a session. All of it runs on the control thread.
 pub struct Controller {
     session: Session,
+    /// The session as the audio thread was told last.
+    told: Session,
+    /// Whether there is something to tell it.
+    untold: bool,
     revision: u64,
     history: History,
     rack: Rack,
@@ -64,7 +73,13 @@ pub struct Controller {
     ticket: u64,
     /// Batches that are not home yet; each has a return slot.
     away: usize,
+    /// Those of them that bring a plan.
+    plans_away: usize,
     tasks: usize,
+    /// When the budgets of tasks were last worked out, in frames.
+    budgeted: u64,
+    /// Timed settings that are on their way: the node, and the frame by which they are carried out.
+    timed: Vec<(NodeId, u64)>,
 }
 
 /// Makes an engine that plays `session` from its frame 0 on, without fades: nothing was heard before.
@@ -76,25 +91,44 @@ pub fn engine(
     library: &mut dyn ClipLibrary,
     setup: Setup,
 ) -> Result<(Controller, Engine, Vec<Error>), Error> {
+    engine_with(session, library, setup, Box::new(BuiltIn))
+}
+
+/// As [`engine`], with processors from `workshop`.
+///
+/// # Errors
+/// As [`engine`].
+pub fn engine_with(
+    session: Session,
+    library: &mut dyn ClipLibrary,
+    setup: Setup,
+    workshop: Box<dyn Workshop>,
+) -> Result<(Controller, Engine, Vec<Error>), Error> {
     session::validate(&session)?;
+    let max_block = setup.max_block.min(session.max_block as usize);
     let token = Token::default();
     let (batches, audio_batches) = RingBuffer::new(BATCHES);
     let (audio_home, home) = RingBuffer::new(BATCHES);
     let counters = Arc::new(Counters::default());
-    let rack = Rack::new(token.id(), session.rate, setup.max_block);
-    let audio = new_engine(token, setup.start, setup.max_block, audio_batches, audio_home, counters.clone());
+    let rack = Rack::new(token.id(), session.rate, max_block, workshop);
+    let audio = new_engine(token, setup.start, max_block, audio_batches, audio_home, counters.clone());
     let mut controller = Controller {
+        told: session.clone(),
+        untold: false,
         session,
         revision: 0,
         history: History::default(),
         rack,
-        arrivals: Arrivals::new(),
+        arrivals: Arrivals::default(),
         batches,
         home,
         counters,
         ticket: 0,
         away: 0,
+        plans_away: 0,
         tasks: 0,
+        budgeted: 0,
+        timed: Vec::new(),
     };
     let warnings = controller.rack.open_clips(None, &controller.session, library);
     let batch = controller.compiled();
@@ -160,7 +194,8 @@ impl Controller {
         Ok(mirror::difference(&self.session, &new))
     }
 
-    /// Carries out a command that changes the session: an undo step, undo, or redo.
+    /// Carries out a command that changes the session: an undo step, undo, or redo. The audio thread is told by
+    /// [`Controller::flush`], of any number of commands at once.
     ///
     /// # Errors
     /// Why it is refused; then nothing has changed.
@@ -176,7 +211,7 @@ impl Controller {
                 };
                 let warnings = self.rack.open_clips(Some(&self.session), &new, library);
                 library.opened(&new);
-                let mut performed = self.exchange(new, warnings)?;
+                let mut performed = self.exchange(new, warnings);
                 performed.step = Some(title);
                 Ok(performed)
             }
@@ -190,7 +225,7 @@ impl Controller {
                 }
                 library.opened(&new);
                 let old = self.session.clone();
-                let mut performed = self.exchange(new, Vec::new())?;
+                let mut performed = self.exchange(new, Vec::new());
                 performed.outcome = outcome;
                 if !performed.changes.is_empty() {
                     self.history.note(command.title(), old);
@@ -200,14 +235,91 @@ impl Controller {
         }
     }
 
-    /// Moves the transport at the beginning of the next cycle.
+    /// Carries out a command whose changes begin at a frame: parameters that move, solo, and the gains of links
+    /// that are there. The frame is one of stage time, so that what sounds together changes together.
+    ///
+    /// # Errors
+    /// Why it is refused; `Unavailable` for changes that need another plan, `Busy` if a node has too many to come.
+    pub fn perform_at(&mut self, command: &Command, frame: u64) -> Result<Performed, Error> {
+        self.room()?;
+        let (new, outcome) = session::apply(&self.session, command)?;
+        let changes = mirror::difference(&self.session, &new);
+        if needs_plan(&changes, &self.session)
+            || changes.iter().any(|change| changes_clips(change, &self.session))
+        {
+            return Err(Error::new(ErrorCode::Unavailable, format!("{} cannot be timed", command.title()))
+                .expected("parameters that move, solo, gains of links that exist, or the transport")
+                .remedy("send it without \"at\": it then holds from the next cycle on"));
+        }
+        self.room_for_timed(&changes, frame)?;
+        // What was said before must be on its way before.
+        self.flush_now()?;
+        let old = std::mem::replace(&mut self.session, new);
+        self.rack.begin(self.ticket + 1);
+        if !changes.is_empty() {
+            self.revision += 1;
+            self.history.note(command.title(), old.clone());
+        }
+        let batch = Batch {
+            moves: self.moves(&old, Some(frame)),
+            fades: self.regated(&changes, Some(frame)),
+            fade_frames: self.session.fade_frames(),
+            ..Batch::default()
+        };
+        self.told = self.session.clone();
+        let ticket = self.send(batch)?;
+        Ok(Performed { outcome, changes, step: None, ticket, warnings: Vec::new() })
+    }
+
+    /// Counts the timed settings to come, so that none of them finds no room on the audio thread.
+    fn room_for_timed(&mut self, changes: &[Change], frame: u64) -> Result<(), Error> {
+        let now = self.counters.frame();
+        self.timed.retain(|(_, done)| *done > now);
+        let longest = compile::total(&self.arrivals) + self.rack.max_block() as u64;
+        for change in changes {
+            let Change::Node(node) = change else { continue };
+            let waiting = self.timed.iter().filter(|(id, _)| *id == node.id).count();
+            // A change moves a few parameters at most.
+            if waiting + params::of(node.kind, node.channels).len() > crate::audio::unit::SETTINGS {
+                return Err(Error::new(
+                    ErrorCode::Busy,
+                    format!("{} has {waiting} changes to come", node.slug),
+                )
+                .remedy("send the next ones when some of them have been carried out"));
+            }
+            let Some(old) = self.session.nodes.get(&node.id) else { continue };
+            let moved = params::changed(old, node).count();
+            self.timed.extend(std::iter::repeat_n((node.id, frame + longest), moved));
+        }
+        Ok(())
+    }
+
+    /// Moves the transport at the beginning of the next cycle, or when the engine is at `frame`.
     ///
     /// # Errors
     /// `Busy` if the audio thread has too much to do already.
-    pub fn transport(&mut self, change: TransportChange) -> Result<u64, Error> {
+    pub fn transport(&mut self, change: TransportChange, frame: Option<u64>) -> Result<u64, Error> {
         self.room()?;
-        let batch =
-            Batch { transport: Some(change), fade_frames: self.session.fade_frames(), ..Batch::default() };
+        self.flush_now()?;
+        let transport = Some((change, frame));
+        let batch = Batch { transport, fade_frames: self.session.fade_frames(), ..Batch::default() };
+        self.send(batch)
+    }
+
+    /// Takes in what a node reports as its latency.
+    ///
+    /// # Errors
+    /// `OutOfRange` if it is longer than the session allows; then what was reported before holds on.
+    pub fn report_latency(&mut self, node: NodeId, frames: u64) -> Result<u64, Error> {
+        self.room()?;
+        let most = self.session.max_latency();
+        if frames > most {
+            let slug = self.session.nodes.get(&node).map_or_else(String::new, |node| node.slug.to_string());
+            return Err(compile::too_long(&slug, frames, most));
+        }
+        self.flush_now()?;
+        self.rack.report_latency(node, frames);
+        let batch = self.compiled();
         self.send(batch)
     }
 
@@ -217,6 +329,7 @@ impl Controller {
         while let Ok(batch) = self.home.pop() {
             self.away -= 1;
             if batch.running.is_some() {
+                self.plans_away -= 1;
                 self.rack.plan_applied(batch.ticket, batch.applied);
             }
             for fade in &batch.fades {
@@ -225,13 +338,15 @@ impl Controller {
             if !batch.patches.is_empty() {
                 self.rack.clips_fade_until(batch.ticket, batch.applied + batch.fade_frames);
             }
-            applied.push(Applied { ticket: batch.ticket, frame: batch.applied });
+            let Batch { ticket, applied: frame, aligned, .. } = *batch;
+            applied.push(Applied { ticket, frame, aligned });
         }
         // One frame behind: what has ended at the frame that the audio thread is at is silent from there on.
         let now = self.counters.frame();
-        if self.away == 0 {
+        if self.away == 0 && !self.untold {
             self.tidy(now);
         }
+        self.budget(now);
         applied
     }
 
@@ -255,23 +370,66 @@ impl Controller {
     }
 
     /// Makes `new` the session.
-    fn exchange(&mut self, new: Session, warnings: Vec<Error>) -> Result<Performed, Error> {
+    fn exchange(&mut self, new: Session, warnings: Vec<Error>) -> Performed {
         let old = std::mem::replace(&mut self.session, new);
+        let changes = mirror::difference(&old, &self.session);
+        if !changes.is_empty() {
+            self.revision += 1;
+        }
+        self.untold = true;
+        Performed { outcome: Outcome::default(), changes, step: None, ticket: self.ticket + 1, warnings }
+    }
+
+    /// Tells the audio thread what was performed since the last time, as one batch. While it has not taken over
+    /// the plan before, what needs another waits, so that all commands of a cycle are compiled once. To be called
+    /// after commands and after [`Controller::poll`].
+    ///
+    /// # Errors
+    /// `Internal`: a defect.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        let waits =
+            self.plans_away > 0 && needs_plan(&mirror::difference(&self.told, &self.session), &self.told);
+        if waits { Ok(()) } else { self.flush_now() }
+    }
+
+    fn flush_now(&mut self) -> Result<(), Error> {
+        if !std::mem::take(&mut self.untold) {
+            return Ok(());
+        }
+        let old = std::mem::replace(&mut self.told, self.session.clone());
         self.rack.begin(self.ticket + 1);
         let changes = mirror::difference(&old, &self.session);
         let mut batch = Batch::default();
         if !changes.is_empty() {
-            self.revision += 1;
             let playlists = self.rack.changed_playlists(&old, &self.session);
-            let settings = self.settings(&old);
-            batch = if structural(&changes, &old) { self.compiled() } else { batch };
+            let moves = self.moves(&old, None);
+            if needs_plan(&changes, &old) {
+                batch = self.compiled();
+            } else {
+                batch.fades = self.regated(&changes, None);
+            }
             batch.patches = self.patches(playlists);
-            batch.settings = settings;
+            batch.moves = moves;
             batch.fade_frames = self.session.fade_frames();
             self.rack.close_clips(&self.session);
         }
-        let ticket = self.send(batch)?;
-        Ok(Performed { outcome: Outcome::default(), changes, step: None, ticket, warnings })
+        self.send(batch)?;
+        Ok(())
+    }
+
+    /// The gains of links that changes have moved, where these need no other plan.
+    fn regated(&mut self, changes: &[Change], at: Option<u64>) -> Vec<crate::handoff::FadeStart> {
+        let gates = |change: &Change| match change {
+            Change::Node(node) => {
+                params::of(node.kind, node.channels).iter().any(|param| param.effect == Effect::Gates)
+            }
+            Change::Link(_) => true,
+            _ => false,
+        };
+        if !changes.iter().any(gates) {
+            return Vec::new();
+        }
+        compile::regate(&mut self.rack, &Graph::of(&self.session), at)
     }
 
     fn compiled(&mut self) -> Batch {
@@ -283,39 +441,50 @@ impl Controller {
         Batch {
             running: Some(running),
             fades: compiled.fades,
+            retimings: compiled.retimings,
+            realigns: compiled.realigns,
             fade_frames: self.session.fade_frames(),
             ..Batch::default()
         }
     }
 
-    /// The parameters that moved since `old`, for processors that stay.
-    fn settings(&self, old: &Session) -> Vec<(crate::plan::ProcessorSlot, &'static str, f64)> {
-        let mut settings = Vec::new();
-        for node in self.session.nodes.values() {
-            let Some(before) = old.nodes.get(&node.id).filter(|before| !Arc::ptr_eq(before, node)) else {
-                continue;
-            };
-            for param in params::of(node.kind, node.channels).iter().filter(|param| !param.structural) {
-                let value = params::get(node, param);
-                if value != params::get(before, param) {
-                    let slots = self.rack.processors(node);
-                    settings.extend(slots.map(|(_, slot)| (slot, param.name, value.as_f64())));
-                }
+    /// The parameters that moved since `old`, for processors that stay; at a frame of their stage's time, or at
+    /// once.
+    fn moves(&self, old: &Session, at: Option<u64>) -> Vec<Move> {
+        let mut moves = Vec::new();
+        let mut say = |node: &Node, param: &'static str, value: f64| {
+            moves.extend(self.rack.units(node).map(|to| Move {
+                unit: to.unit,
+                vitals: to.vitals,
+                param,
+                value,
+                at,
+            }));
+        };
+        for change in mirror::difference(old, &self.session) {
+            let Change::Node(node) = change else { continue };
+            let Some(before) = old.nodes.get(&node.id) else { continue };
+            for param in params::changed(before, &node).filter(|param| param.effect == Effect::Moves) {
+                say(&node, param.name, params::get(&node, param).as_f64());
             }
         }
-        settings
+        if old.tempo != self.session.tempo {
+            for click in self.session.nodes.values().filter(|node| node.kind == NodeKind::Click) {
+                say(click, "tempo", self.session.tempo.get());
+            }
+        }
+        moves
     }
 
     /// Patches for the players of tracks.
-    fn patches(&self, playlists: Vec<(NodeId, Playlist)>) -> Vec<(crate::plan::ProcessorSlot, Patch)> {
-        let player = |node: &Node| {
-            self.rack.processors(node).find(|(stage, _)| *stage == Stage::Player).map(|(_, slot)| slot)
-        };
+    fn patches(&self, playlists: Vec<(NodeId, Playlist)>) -> Vec<(UnitSlot, Patch)> {
+        let player =
+            |node: &Node| self.rack.units(node).find(|to| to.stage == Stage::Player).map(|to| to.unit);
         playlists
             .into_iter()
             .filter_map(|(track, playlist)| {
-                let slot = player(self.session.nodes.get(&track)?)?;
-                Some((slot, Box::new(playlist) as Patch))
+                let unit = player(self.session.nodes.get(&track)?)?;
+                Some((unit, Box::new(playlist) as Patch))
             })
             .collect()
     }
@@ -331,6 +500,7 @@ impl Controller {
     fn send(&mut self, mut batch: Batch) -> Result<u64, Error> {
         self.ticket += 1;
         batch.ticket = self.ticket;
+        self.plans_away += usize::from(batch.running.is_some());
         self.batches
             .push(Box::new(batch))
             .map_err(|_| Error::new(ErrorCode::Internal, "the ring to the audio thread is full"))?;
@@ -345,58 +515,30 @@ impl Controller {
             .map(|(node, meter)| MeterReading { node: node.slug.to_string(), peaks: meter.take() })
             .collect()
     }
-
-    /// Arrival of the outputs: how long the whole graph takes, in frames.
-    pub fn total_latency(&self) -> u64 {
-        compile::total(&self.arrivals)
-    }
-
-    /// When every stage is heard, and by how much every link is delayed.
-    pub fn latency(&self) -> LatencyReport {
-        let slug = |id: &NodeId| match self.session.nodes.get(id) {
-            Some(node) => node.slug.to_string(),
-            None => format!("#{id}"),
-        };
-        let mut stages: Vec<_> = self.arrivals.iter().collect();
-        stages.sort_by_key(|(id, (arrival, _))| (*arrival, **id));
-        let row = |(id, (arrival, latency)): (&crate::graph::StageId, &(u64, u64))| LatencyRow {
-            node: slug(&id.node),
-            stage: id.stage.name().to_owned(),
-            arrival: Frames(*arrival),
-            latency: Frames(*latency),
-        };
-        let link = |(id, delay)| {
-            let link = self.session.links.get(&id)?;
-            Some(LinkLatency {
-                from: self.session.port_text(&link.from),
-                to: self.session.port_text(&link.to),
-                delay: Frames(delay),
-                gain: link.gain,
-            })
-        };
-        LatencyReport {
-            rate: self.session.rate,
-            total: Frames(self.total_latency()),
-            stages: stages.into_iter().map(row).collect(),
-            links: compile::timings(&Graph::of(&self.session), &self.arrivals)
-                .into_iter()
-                .filter_map(link)
-                .collect(),
-        }
-    }
 }
 
-/// Whether the changes need another plan: anything but parameters that move, clips, and names.
-fn structural(changes: &[Change], old: &Session) -> bool {
+/// Whether changes of `old` need another plan: anything but parameters that move or gate, gains of links, clips,
+/// and names.
+fn needs_plan(changes: &[Change], old: &Session) -> bool {
     changes.iter().any(|change| match change {
         Change::Node(node) => old.nodes.get(&node.id).is_none_or(|before| {
-            params::of(node.kind, node.channels)
-                .iter()
-                .any(|param| param.structural && params::get(before, param) != params::get(node, param))
+            params::changed(before, node).any(|p| matches!(p.effect, Effect::Routes | Effect::Rebuilds))
         }),
-        Change::NodeGone(_) | Change::Link(_) | Change::LinkGone(_) => true,
+        Change::Link(link) => {
+            old.links.get(&link.id).is_none_or(|before| (&before.from, &before.to) != (&link.from, &link.to))
+        }
+        Change::NodeGone(_) | Change::LinkGone(_) => true,
         Change::Session { .. } => false,
     })
+}
+
+/// Whether a change is one of a track's clips, or of the session itself.
+fn changes_clips(change: &Change, old: &Session) -> bool {
+    match change {
+        Change::Node(node) => old.nodes.get(&node.id).is_some_and(|before| before.clips != node.clips),
+        Change::Session { .. } => true,
+        _ => false,
+    }
 }
 
 /// The plan that a session compiles to, for looking at it.
@@ -405,7 +547,7 @@ fn structural(changes: &[Change], old: &Session) -> bool {
 /// What is wrong with the session.
 pub fn plan_of(session: &Session, library: &mut dyn ClipLibrary, max_block: usize) -> Result<Plan, Error> {
     session::validate(session)?;
-    let mut rack = Rack::new(Token::default().id(), session.rate, max_block);
+    let mut rack = Rack::new(Token::default().id(), session.rate, max_block, Box::new(BuiltIn));
     rack.open_clips(None, session, library);
     Ok(compile(&mut rack, session, 0).plan)
 }

@@ -1,14 +1,16 @@
 //! The topology that a session describes: a DAG over stages.
 
-use std::collections::BTreeMap;
+mod solo;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use aulos_nodes::Stage;
 use aulos_protocol::{
-    Error, ErrorCode, LinkId, Node, NodeId, NodeKind, Session,
-    ports::{self, Direction},
+    Error, ErrorCode, LinkId, Node, NodeId, NodeKind, PortRef, Session, params,
+    ports::{self, Signal},
 };
 use petgraph::{
-    algo::tarjan_scc,
+    algo::{tarjan_scc, toposort},
     graph::{DiGraph, NodeIndex},
     visit::EdgeRef,
 };
@@ -45,11 +47,15 @@ impl Rank {
 pub struct Edge {
     /// What it is.
     pub id: EdgeId,
+    /// What travels on it.
+    pub signal: Signal,
+    /// Whether it is passed on at once instead of being aligned with the others.
+    pub exempt: bool,
     /// The output channel of the source stage.
     pub output: usize,
     /// The input channel of the destination stage.
     pub input: usize,
-    /// Its gain, linear.
+    /// Its gain, linear; 0 while others are soloed.
     pub gain: f32,
     /// Where it stands in the sum that it is part of.
     pub rank: Rank,
@@ -78,6 +84,7 @@ pub struct Graph {
 /// Where a port is: the stage that it belongs to, its channel there, and its place in the alphabet.
 struct Place {
     stage: Stage,
+    signal: Signal,
     channel: usize,
     order: u16,
 }
@@ -86,16 +93,13 @@ fn places(node: &Node) -> BTreeMap<String, Place> {
     let groups = ports::groups(node.kind, node.channels);
     let mut places = BTreeMap::new();
     for stage in Stage::of(node.kind) {
-        for (names, direction) in
-            [(stage.input_groups(), Direction::In), (stage.output_groups(), Direction::Out)]
-        {
-            let mut channel = 0;
-            for name in names {
-                let group = groups.iter().find(|g| g.name == *name && g.direction == direction);
-                for port in group.iter().flat_map(|g| g.port_names()) {
-                    places.insert(port, Place { stage: *stage, channel, order: 0 });
-                    channel += 1;
-                }
+        let mut counts = BTreeMap::new();
+        for group in groups.iter().filter(|group| stage.has(group)) {
+            let channel: &mut usize = counts.entry((group.direction, group.signal)).or_default();
+            for port in group.port_names() {
+                let place = Place { stage: *stage, signal: group.signal, channel: *channel, order: 0 };
+                places.insert(port, place);
+                *channel += 1;
             }
         }
     }
@@ -103,6 +107,11 @@ fn places(node: &Node) -> BTreeMap<String, Place> {
         place.order = order as u16;
     }
     places
+}
+
+/// Whether nothing that enters or leaves a node is delayed for the sake of others.
+fn is_exempt(node: &Node) -> bool {
+    params::number(node, "low_latency_monitor").is_some_and(|on| on != 0.0)
 }
 
 impl Graph {
@@ -118,9 +127,11 @@ impl Graph {
             }
             ports_of.insert(node.id, places(node));
         }
-        let mut patched = std::collections::BTreeSet::new();
+        let exempt: BTreeSet<NodeId> =
+            session.nodes.values().filter(|node| is_exempt(node)).map(|node| node.id).collect();
+        let mut patched = BTreeSet::new();
         for link in session.links.values() {
-            let place = |port: &aulos_protocol::PortRef| ports_of.get(&port.node)?.get(&port.port);
+            let place = |port: &PortRef| ports_of.get(&port.node)?.get(&port.port);
             let (Some(from), Some(to)) = (place(&link.from), place(&link.to)) else { continue };
             if to.stage == Stage::Strip {
                 patched.insert((link.to.node, to.channel));
@@ -128,6 +139,8 @@ impl Graph {
             let rank = Rank { internal: false, node: link.from.node, port: from.order, link: link.id.0 };
             let edge = Edge {
                 id: EdgeId::Link(link.id),
+                signal: from.signal,
+                exempt: exempt.contains(&link.from.node) || exempt.contains(&link.to.node),
                 output: from.channel,
                 input: to.channel,
                 gain: link.gain.factor(),
@@ -142,7 +155,16 @@ impl Graph {
                 let edge = |id| {
                     let rank = Rank::of_player(track.id, channel);
                     let channel = usize::from(channel);
-                    Edge { id, output: channel, input: channel, gain: 1.0, rank }
+                    let exempt = exempt.contains(&track.id);
+                    Edge {
+                        id,
+                        signal: Signal::Audio,
+                        exempt,
+                        output: channel,
+                        input: channel,
+                        gain: 1.0,
+                        rank,
+                    }
                 };
                 graph.add_edge(at(Stage::Player), at(Stage::Source), edge(EdgeId::Player(track.id, channel)));
                 if !patched.contains(&(track.id, usize::from(channel))) {
@@ -154,7 +176,13 @@ impl Graph {
                 }
             }
         }
+        solo::shut(&mut graph, session);
         Self { graph, index }
+    }
+
+    /// The stages, each after all that enters it; empty if there is a cycle.
+    pub fn order(&self) -> Vec<NodeIndex> {
+        toposort(&self.graph, None).unwrap_or_default()
     }
 
     /// The refusal that names a cycle, if there is one.
@@ -182,7 +210,7 @@ impl Graph {
     /// A shortest cycle through the first stage of a strongly connected part, its first stage repeated at the
     /// end.
     fn way_round(&self, knot: &[NodeIndex]) -> Vec<NodeIndex> {
-        let inside: std::collections::BTreeSet<_> = knot.iter().copied().collect();
+        let inside: BTreeSet<_> = knot.iter().copied().collect();
         let Some(start) = knot.iter().copied().min() else { return Vec::new() };
         let mut came_from = BTreeMap::new();
         let mut queue = std::collections::VecDeque::from([start]);

@@ -15,6 +15,6 @@ pub mod handoff;
 pub mod plan;
 pub mod session;
 
-pub use audio::{Counters, Deadline, Engine, MIN_LOOP, Patience, Start, TransportChange};
+pub use audio::{Clock, Counters, Engine, MIN_LOOP, Patience, Start, TransportChange};
 pub use compile::ClipLibrary;
-pub use controller::{Applied, Controller, Performed, Setup, engine, plan_of};
+pub use controller::{Applied, Controller, Performed, Setup, engine, engine_with, plan_of};

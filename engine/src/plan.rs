@@ -2,19 +2,28 @@
 
 use std::sync::Arc;
 
-use aulos_nodes::{Fade, Processor};
-
 use crate::{
-    audio::{delay_line::DelayLine, slot::Slot},
+    audio::{
+        delay_line::DelayLine,
+        loop_line::LoopLine,
+        midi_line::MidiLine,
+        ramp::Ramp,
+        slot::Slot,
+        unit::{Unit, Vitals},
+    },
     graph::{EdgeId, Rank, StageId},
 };
 
 /// The processor of a stage, wherever plans need it.
-pub type ProcessorSlot = Arc<Slot<Box<dyn Processor>>>;
+pub type UnitSlot = Arc<Slot<Unit>>;
 /// A delay line, wherever plans need it.
 pub type LineSlot = Arc<Slot<DelayLine>>;
-/// The fade of a term, wherever plans need it.
-pub type FadeSlot = Arc<Slot<Fade>>;
+/// The memory of a feedback, wherever plans need it.
+pub type LoopSlot = Arc<Slot<LoopLine>>;
+/// What travels on a MIDI link, wherever plans need it.
+pub type MidiSlot = Arc<Slot<MidiLine>>;
+/// The gain of a term, wherever plans need it.
+pub type RampSlot = Arc<Slot<Ramp>>;
 
 /// A stage as it was built once. When it must be built anew (another delay, another channel of the driver)
 /// the new one has the next generation, and the links cross over.
@@ -54,9 +63,41 @@ pub struct Term {
     /// The line from which it is read late, if it is delayed.
     pub line: Option<LineSlot>,
     /// Its gain, fading or not.
-    pub fade: FadeSlot,
-    /// Whether it is to stay. What fades out, or enters what fades out, need not be aligned any more.
-    pub staying: bool,
+    pub fade: RampSlot,
+    /// Whether it must arrive when the others do. What fades out, enters what fades out, or is passed on at once,
+    /// need not.
+    pub aligned: bool,
+}
+
+/// One summand of a MIDI input. Its delay is not part of what it is: messages cannot fade, so that a link goes
+/// on with another delay.
+#[derive(Clone, Debug)]
+pub struct MidiTerm {
+    /// What it is.
+    pub id: TermId,
+    /// Its place in the order of merging.
+    pub rank: Rank,
+    /// The task that makes what it carries.
+    pub task: usize,
+    /// The MIDI buffer that it is in.
+    pub buffer: usize,
+    /// By how many frames it is delayed.
+    pub delay: u64,
+    /// What travels on it.
+    pub line: MidiSlot,
+    /// Whether it passes.
+    pub gate: RampSlot,
+    /// As [`Term::aligned`].
+    pub aligned: bool,
+}
+
+/// One MIDI input of a task.
+#[derive(Clone, Debug)]
+pub struct MidiInput {
+    /// Where the messages are merged; [`SILENCE`] if nothing enters.
+    pub buffer: usize,
+    /// What is merged.
+    pub terms: Vec<MidiTerm>,
 }
 
 /// One input channel of a task: the sum of its terms, in their order.
@@ -86,7 +127,16 @@ pub enum Work {
         first: usize,
     },
     /// Runs a processor.
-    Process(ProcessorSlot),
+    Process(UnitSlot),
+    /// Puts what enters a feedback into its memory.
+    Take(LoopSlot),
+    /// Gives back what entered a feedback.
+    Give {
+        /// The memory.
+        line: LoopSlot,
+        /// How many frames before.
+        tap: u64,
+    },
 }
 
 impl std::fmt::Debug for Work {
@@ -94,6 +144,8 @@ impl std::fmt::Debug for Work {
         match self {
             Self::Capture { first } => write!(f, "capture {first}"),
             Self::Process(_) => f.write_str("process"),
+            Self::Take(_) => f.write_str("take"),
+            Self::Give { tap, .. } => write!(f, "give {tap}"),
         }
     }
 }
@@ -109,12 +161,32 @@ pub struct Task {
     pub inputs: Vec<Input>,
     /// Its outputs, by channel.
     pub outputs: Vec<Output>,
+    /// Its MIDI inputs.
+    pub midi_inputs: Vec<MidiInput>,
+    /// The MIDI buffers of its MIDI outputs; none where nobody listens.
+    pub midi_outputs: Vec<Option<usize>>,
+    /// What can be seen of it.
+    pub vitals: Arc<Vitals>,
+    /// Whether its work is done by somebody else and may be late.
+    pub may_be_late: bool,
     /// How many frames after its sources' time it hears them.
     pub arrival: u64,
     /// How many frames it adds.
     pub latency: u64,
     /// Where its inputs begin among the inputs of all tasks.
     pub first_input: usize,
+}
+
+impl Task {
+    /// The tasks that it takes from, each once, in their order.
+    pub fn sources(&self) -> Vec<usize> {
+        let audio = self.inputs.iter().flat_map(|input| &input.terms).map(|term| term.task);
+        let midi = self.midi_inputs.iter().flat_map(|input| &input.terms).map(|term| term.task);
+        let mut sources: Vec<usize> = audio.chain(midi).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
 }
 
 /// What goes to a channel of the driver.
@@ -139,6 +211,8 @@ pub struct Plan {
     pub buffers: usize,
     /// Inputs of all tasks together.
     pub inputs: usize,
+    /// How many MIDI buffers there are. Buffer 0 is empty and is never written.
+    pub midi_buffers: usize,
 }
 
 /// The buffer that holds nothing but zeros.

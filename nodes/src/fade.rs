@@ -46,6 +46,11 @@ impl Fade {
         frame >= self.start
     }
 
+    /// The frame at which it begins to move.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
     /// The gain that it goes to.
     pub fn target(&self) -> f32 {
         self.to

@@ -16,9 +16,7 @@ mod strip;
 mod through;
 mod tone;
 
-pub use contract::{
-    CONTROL_GRID, Cycle, Io, Midi, Patch, Processor, Progress, Segment, Setting, View,
-};
+pub use contract::{CONTROL_GRID, Cycle, Io, Midi, Patch, Processor, Progress, Segment, Setting, View};
 pub use fade::Fade;
 pub use meter::Meter;
 pub use midi::{Held, MAX_MESSAGE, MESSAGES, MidiBuffer, MidiQueue, ends_notes};

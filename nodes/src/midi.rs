@@ -181,6 +181,15 @@ impl MidiQueue {
         }
     }
 
+    /// [audio thread] Lets `out` have the first message, and drops it if `out` says that it has taken it.
+    pub fn pop_first(&mut self, out: impl FnOnce(&[u8]) -> bool) -> bool {
+        let taken = self.placed.front().is_some_and(|p| out(&self.bytes[p.start..p.start + p.len]));
+        if taken {
+            self.placed.pop_front();
+        }
+        taken
+    }
+
     /// When the next message is due.
     pub fn next(&self) -> Option<u64> {
         self.placed.front().map(|first| first.at as u64)

@@ -218,8 +218,7 @@ mod tests {
     #[test]
     fn a_glide_is_the_same_at_any_block_size() {
         let set = |param, value, frame| Setting { param, value, frame, fade: 240 };
-        let settings =
-            [set("frequency", 880.0, 17), set("level", -6.0, 100), set("frequency", 200.0, 150)];
+        let settings = [set("frequency", 880.0, 17), set("level", -6.0, 100), set("frequency", 200.0, 150)];
         let whole = run(&[1000], &settings);
         assert_eq!(whole, run(&[1; 1000], &settings));
         assert_eq!(whole, run(&[37, 500, 64, 399], &settings));

@@ -292,6 +292,11 @@ pub fn get(node: &Node, param: &Param) -> Value {
     node.params.get(param.name).copied().unwrap_or(param.default)
 }
 
+/// The parameters of two states of a node whose values differ.
+pub fn changed<'a>(old: &'a Node, new: &'a Node) -> impl Iterator<Item = &'static Param> + use<'a> {
+    of(new.kind, new.channels).iter().filter(|param| get(old, param) != get(new, param))
+}
+
 /// The number that `node` has for the parameter `name`; `None` where the node has no such parameter.
 pub fn number(node: &Node, name: &str) -> Option<f64> {
     let param = of(node.kind, node.channels).iter().find(|p| p.name == name)?;

@@ -317,7 +317,8 @@ mod tests {
             to: "master:in_L".parse().unwrap(),
             gain: None,
         });
-        let request = Request { id: Some(json!(7)), ask, dry_run: true, revision: Some(3), at: Some(Frames(5)) };
+        let request =
+            Request { id: Some(json!(7)), ask, dry_run: true, revision: Some(3), at: Some(Frames(5)) };
         assert_eq!(read(&write_request(&request)).unwrap(), request);
         for method in ["play", "status"] {
             for params in ["", ",\"params\":{}", ",\"params\":null"] {

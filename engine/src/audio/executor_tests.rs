@@ -5,14 +5,14 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use aulos_nodes::{Fade, Processor, Stage};
+use aulos_nodes::{Cycle, Io, Processor, Progress, Stage};
 use aulos_protocol::{LinkId, NodeId, NodeKind};
 
 use super::*;
 use crate::{
-    audio::slot::Slot,
+    audio::{ramp::Ramp, slot::Slot, unit::Unit},
     graph::{EdgeId, Rank, StageId},
-    plan::{Input, InstanceId, Output, Sink, Task, Term, TermId},
+    plan::{Input, InstanceId, Output, Sink, Task, Term, TermId, Work},
 };
 
 /// Puts out a constant, a number of polls after it was started; with an input, adds it.
@@ -46,14 +46,12 @@ impl Processor for Elsewhere {
     }
 }
 
-/// Gives up after so many polls in all.
-struct After(AtomicU64);
+/// A clock that moves on whenever it is looked at.
+struct Looks(AtomicU64);
 
-impl Deadline for After {
-    fn passed(&self) -> bool {
-        let left = self.0.load(Relaxed);
-        self.0.store(left.saturating_sub(1), Relaxed);
-        left == 0
+impl Clock for Looks {
+    fn now(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed)
     }
 }
 
@@ -67,16 +65,20 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
     let id = token.id();
     let work = |value, polls| {
         let processor = Elsewhere { value, polls, left: 0, abandoned: abandoned.clone() };
-        Work::Process(Arc::new(Slot::new(id, Box::new(processor) as Box<dyn Processor>)))
+        Work::Process(Arc::new(Slot::new(id, Unit::new(Box::new(processor), 0, None))))
     };
     let count = polls.len();
-    let mut plan = Plan { buffers: count + 3, inputs: 1, ..Plan::default() };
+    let mut plan = Plan { buffers: count + 3, inputs: 1, midi_buffers: 1, ..Plan::default() };
     for (at, polls) in polls.iter().enumerate() {
         plan.tasks.push(Task {
             id: instance(at as u64),
             work: work(10f32.powi(at as i32), *polls),
             inputs: Vec::new(),
             outputs: vec![Output { buffer: at + 1, lines: Vec::new() }],
+            midi_inputs: Vec::new(),
+            midi_outputs: Vec::new(),
+            vitals: Arc::default(),
+            may_be_late: false,
             arrival: 0,
             latency: 0,
             first_input: 0,
@@ -90,8 +92,8 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
             task: at,
             buffer: at + 1,
             line: None,
-            fade: Arc::new(Slot::new(id, Fade::still(1.0))),
-            staying: true,
+            fade: Arc::new(Slot::new(id, Ramp::still(1.0))),
+            aligned: true,
         }
     };
     plan.tasks.push(Task {
@@ -99,6 +101,10 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
         work: work(0.0, 0),
         inputs: vec![Input { buffer: count + 1, terms: (0..count).map(term).collect() }],
         outputs: vec![Output { buffer: count + 2, lines: Vec::new() }],
+        midi_inputs: Vec::new(),
+        midi_outputs: Vec::new(),
+        vitals: Arc::default(),
+        may_be_late: false,
         arrival: 0,
         latency: 0,
         first_input: 0,
@@ -114,7 +120,7 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
 
 fn cycle(engine: &mut Engine, patience: u64) -> f32 {
     let mut out = [vec![0.0f32; 8]];
-    engine.process::<Vec<f32>, _>(&[], &mut out, 8, &After(AtomicU64::new(patience)));
+    engine.process::<Vec<f32>, _>(&[], &mut out, 8, &Looks(AtomicU64::new(0)), patience);
     assert!(out[0].iter().all(|x| *x == out[0][0]));
     out[0][0]
 }

@@ -1,9 +1,9 @@
-//! Summing what enters an input.
+//! Summing and merging what enters an input.
 
-use aulos_nodes::Fade;
+use aulos_nodes::{Fade, MidiBuffer};
 
-use super::slot::Token;
-use crate::plan::{Input, SILENCE, Term};
+use super::{ramp::Ramp, slot::Token};
+use crate::plan::{Input, MidiInput, SILENCE, Term};
 
 /// Whether a term is part of the sum at `frame`: not before its first fade-in begins, not after it has faded
 /// out, not at gain 0. Terms that are not are left out rather than added as zeros, so that a sum does not
@@ -12,11 +12,12 @@ fn sounds(fade: &Fade, frame: u64) -> bool {
     fade.begins() <= frame && !fade.is_silent(frame)
 }
 
-/// The next frame after `frame` at which a term enters or leaves the sum.
-fn next_change(fade: &Fade, frame: u64) -> u64 {
+/// The next frame after `frame` at which a term enters or leaves the sum, or turns.
+fn next_change(ramp: &mut Ramp, frame: u64) -> u64 {
+    let fade = ramp.at(frame);
     let after = |at: u64| if at > frame { at } else { u64::MAX };
     let leaves = if fade.target() == 0.0 { after(fade.end()) } else { u64::MAX };
-    after(fade.begins()).min(leaves)
+    after(fade.begins()).min(leaves).min(ramp.next())
 }
 
 /// [audio thread] Sums the terms of `input` for the block at `frame` and answers with the buffer that the sum
@@ -25,14 +26,15 @@ pub fn mix(input: &Input, pool: &mut [Vec<f32>], token: &mut Token, frame: u64, 
     if let [term] = input.terms.as_slice()
         && term.line.is_none()
     {
-        let fade = *term.fade.get(token);
-        if fade.target() == 1.0 && fade.is_still(frame) {
+        let ramp = term.fade.get(token);
+        let fade = ramp.at(frame);
+        if fade.target() == 1.0 && fade.is_still(frame) && ramp.next() >= frame + frames as u64 {
             return term.buffer;
         }
     }
     if input.terms.iter().all(|term| {
-        let fade = *term.fade.get(token);
-        !sounds(&fade, frame) && next_change(&fade, frame) >= frame + frames as u64
+        let ramp = term.fade.get(token);
+        !sounds(&ramp.at(frame), frame) && next_change(ramp, frame) >= frame + frames as u64
     }) {
         return SILENCE;
     }
@@ -47,7 +49,7 @@ pub fn mix(input: &Input, pool: &mut [Vec<f32>], token: &mut Token, frame: u64, 
         let to = (until - frame) as usize;
         let mut first = true;
         for term in &input.terms {
-            let fade = *term.fade.get(token);
+            let fade = term.fade.get(token).at(now);
             if sounds(&fade, now) {
                 add(term, &fade, pool, token, Stretch { frame, frames, from, to }, first, &mut out[from..to]);
                 first = false;
@@ -94,4 +96,42 @@ fn add(
             fade.add(now, samples, out);
         }
     }
+}
+
+/// [audio thread] Merges what enters a MIDI input in the block at `frame`: by frame, then in the order of summing.
+/// Answers how many messages were dropped.
+pub fn merge(
+    input: &MidiInput,
+    pool: &mut [MidiBuffer],
+    token: &mut Token,
+    frame: u64,
+    frames: usize,
+) -> u64 {
+    let mut out = std::mem::take(&mut pool[input.buffer]);
+    out.clear();
+    let mut dropped = 0;
+    for term in &input.terms {
+        let line = term.line.get(token);
+        line.hear(&pool[term.buffer], frame, term.delay);
+        dropped += line.take_dropped();
+    }
+    let end = frame + frames as u64;
+    loop {
+        let mut first = None;
+        for (place, term) in input.terms.iter().enumerate() {
+            let gate = *term.gate.get(token);
+            let next = term.line.get(token).next(&gate);
+            first = [first, next.map(|next| (next, place))].into_iter().flatten().min();
+        }
+        let Some((next, place)) = first.filter(|(next, _)| *next < end) else { break };
+        let term = &input.terms[place];
+        let mut gate = *term.gate.get(token);
+        let room = term.line.get(token).step(&mut gate, next, frame, &mut out);
+        *term.gate.get(token) = gate;
+        if !room {
+            break;
+        }
+    }
+    pool[input.buffer] = out;
+    dropped
 }

@@ -1,13 +1,24 @@
 //! The audio thread's side.
 
+mod clock;
+mod contain;
 pub mod delay_line;
 mod denormals;
 mod executor;
+pub mod lane;
+pub mod loop_line;
+pub mod midi_line;
 mod mix;
+pub mod ramp;
+mod run;
+mod running;
 pub mod slot;
 mod transport;
+pub mod unit;
 
+pub use clock::{Clock, Patience};
 pub(crate) use executor::new_engine;
-pub use executor::{Counters, Deadline, Engine, Patience, Running};
+pub use executor::{Counters, Engine};
+pub use running::Running;
 pub(crate) use transport::Transport;
-pub use transport::{MIN_LOOP, Start, TransportChange};
+pub use transport::{MAX_LATER, MIN_LOOP, Start, TransportChange};

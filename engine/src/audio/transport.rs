@@ -31,151 +31,286 @@ pub enum TransportChange {
     Loop(Option<(u64, u64)>),
 }
 
-/// A course of the timeline.
+/// A course of the timeline: from a frame on it rolls or stands, without a jump but those of its loop. Where it
+/// is at a frame follows from the frame alone, so that stages that hear it late can look back.
 #[derive(Clone, Copy, Debug)]
 struct Course {
+    /// The engine's frame at which it begins,
+    from: u64,
+    /// and the one at which the next begins.
+    until: u64,
+    /// Whether it is silent from `until` on, or fades out beyond it.
+    cut: bool,
+    /// Whether it goes on where the one before was, as when only the loop was changed.
+    continues: bool,
+    /// Whether its first frame does not follow from the frame before.
+    jumped: bool,
     rolling: bool,
+    /// The position at `from`.
     position: u64,
     loop_range: Option<(u64, u64)>,
     fade: Fade,
-    /// Its part of the segments.
-    segments: (usize, usize),
 }
 
-/// How many courses there can be at once: the present one, and those that fade out.
-pub const MAX_COURSES: usize = 4;
+impl Course {
+    /// The position at `frame`, not before it begins, and the frames until the loop's end.
+    fn at(&self, frame: u64) -> (u64, u64) {
+        if !self.rolling {
+            return (self.position, u64::MAX);
+        }
+        let position = self.position + (frame - self.from);
+        match self.loop_range {
+            Some((start, end)) if self.position < end => {
+                let position = match position.checked_sub(end) {
+                    Some(over) => start + over % (end - start),
+                    None => position,
+                };
+                (position, end - position)
+            }
+            _ => (position, u64::MAX),
+        }
+    }
+
+    /// The frames of `from..to` in which it can be heard, or is the present one.
+    fn within(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+        let end = if self.cut { self.until } else { self.until.max(self.fade.end()) };
+        let (from, to) = (from.max(self.from), to.min(end));
+        (from < to).then_some((from, to))
+    }
+}
+
+/// How many courses can be heard at once: the present one, and those that fade out.
+const MAX_HEARD: usize = 4;
+/// How many courses are remembered for stages that hear the timeline late; the oldest goes when there are more.
+const MAX_COURSES: usize = 256;
+/// How many courses a block can have: those that are heard at its beginning, and those that begin in it.
+pub const MAX_VIEWS: usize = 24;
+/// How many changes can wait for their frame.
+pub const MAX_LATER: usize = 16;
 
 /// [audio thread] The timeline's courses.
 #[derive(Debug)]
 pub struct Transport {
-    courses: [Course; MAX_COURSES],
-    /// How many of the courses are in use; the last one is the present.
-    used: usize,
+    /// In the order in which they began; the last one is the present.
+    courses: Vec<Course>,
     /// Where [`TransportChange::Stop`] goes.
     return_to: u64,
+    /// Changes that wait for their frame, in its order: the frame and the length of the fade.
+    later: Vec<(u64, u64, TransportChange)>,
+}
+
+/// Memory for the courses through a block.
+#[derive(Debug)]
+pub struct Room {
     segments: Vec<Segment>,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    segments: (usize, usize),
+    fade: Fade,
+    present: (usize, usize),
+    begins: bool,
+}
+
+impl Room {
+    /// [control thread] Room for blocks of up to `max_block` frames.
+    pub fn new(max_block: usize) -> Self {
+        let most = MAX_VIEWS * (max_block / MIN_LOOP as usize + 3);
+        Self { segments: Vec::with_capacity(most), parts: Vec::with_capacity(MAX_VIEWS) }
+    }
+
+    /// The courses that were put here.
+    pub fn views<'a>(&'a self, views: &'a mut [View<'a>; MAX_VIEWS]) -> &'a [View<'a>] {
+        for (view, part) in views.iter_mut().zip(&self.parts) {
+            let (first, last) = part.segments;
+            *view = View {
+                segments: &self.segments[first..last],
+                fade: part.fade,
+                present: part.present,
+                begins: part.begins,
+            };
+        }
+        &views[..self.parts.len()]
+    }
 }
 
 impl Transport {
-    /// [control thread] A transport for blocks of up to `max_block` frames.
-    pub fn new(start: Start, max_block: usize) -> Self {
-        let course = Course {
+    /// [control thread] A transport.
+    pub fn new(start: Start) -> Self {
+        let mut courses = Vec::with_capacity(MAX_COURSES);
+        courses.push(Course {
+            from: 0,
+            until: u64::MAX,
+            cut: false,
+            continues: false,
+            jumped: true,
             rolling: start.rolling,
             position: start.position,
             loop_range: start.loop_range,
             fade: Fade::still(1.0),
-            segments: (0, 0),
-        };
-        let most = MAX_COURSES * (max_block / MIN_LOOP as usize + 2);
-        Self {
-            courses: [course; MAX_COURSES],
-            used: 1,
-            return_to: start.position,
-            segments: Vec::with_capacity(most),
-        }
+        });
+        Self { courses, return_to: start.position, later: Vec::with_capacity(MAX_LATER) }
     }
 
     fn present(&mut self) -> &mut Course {
-        &mut self.courses[self.used - 1]
+        let last = self.courses.len() - 1;
+        &mut self.courses[last]
     }
 
-    /// Whether there is room for another course; if not, changes must wait until a fade has ended.
-    pub fn has_room(&self) -> bool {
-        self.used < MAX_COURSES
+    /// Whether there is room for another course at `frame`; if not, changes must wait until a fade has ended.
+    pub fn has_room(&self, frame: u64) -> bool {
+        let heard = self.courses.iter().filter(|course| course.within(frame, u64::MAX).is_some()).count();
+        let recent = self.courses.iter().rev().take_while(|course| course.from >= frame).count();
+        heard < MAX_HEARD && recent + heard < MAX_VIEWS / 2
     }
 
-    /// The position and whether it rolls.
-    pub fn state(&self) -> (u64, bool) {
-        let course = &self.courses[self.used - 1];
-        (course.position, course.rolling)
+    /// The position at `frame`, and whether it rolls.
+    pub fn state(&self, frame: u64) -> (u64, bool) {
+        let course = &self.courses[self.courses.len() - 1];
+        (course.at(frame.max(course.from)).0, course.rolling)
     }
 
-    /// Carries out a change at `frame`.
+    /// Carries out a change at `frame`, not before that of the change before.
     pub fn change(&mut self, change: TransportChange, frame: u64, fade: u64) {
+        let frame = frame.max(self.present().from);
         let now = *self.present();
+        let (position, _) = now.at(frame);
+        let fade_in = Fade::new(0.0, 1.0, frame, fade);
+        let next = Course {
+            from: frame,
+            until: u64::MAX,
+            cut: false,
+            continues: false,
+            jumped: false,
+            position,
+            fade: Fade::still(1.0),
+            ..now
+        };
         match change {
             TransportChange::Play if now.rolling => {}
             TransportChange::Play => {
-                self.return_to = now.position;
-                // What stands is silent: the new course takes its place.
-                *self.present() = Course { rolling: true, fade: Fade::new(0.0, 1.0, frame, fade), ..now };
-            }
-            TransportChange::Pause => self.stand(now.position, frame, fade),
-            TransportChange::Stop => self.stand(self.return_to, frame, fade),
-            TransportChange::Locate(position) => {
                 self.return_to = position;
-                if now.rolling {
-                    self.leave(frame, fade);
-                    let fade = Fade::new(0.0, 1.0, frame, fade);
-                    *self.present() = Course { position, fade, ..now };
-                } else {
-                    self.present().position = position;
-                }
+                self.begin(Course { rolling: true, fade: fade_in, ..next }, frame, fade);
             }
-            TransportChange::Loop(range) => self.present().loop_range = range,
+            TransportChange::Pause => self.begin(Course { rolling: false, ..next }, frame, fade),
+            TransportChange::Stop => {
+                let (position, jumped) = (self.return_to, self.return_to != position);
+                self.begin(Course { rolling: false, position, jumped, ..next }, frame, fade);
+            }
+            TransportChange::Locate(to) => {
+                self.return_to = to;
+                let fade_in = if now.rolling { fade_in } else { next.fade };
+                self.begin(Course { position: to, jumped: true, fade: fade_in, ..next }, frame, fade);
+            }
+            TransportChange::Loop(range) => {
+                let present = self.present();
+                (present.until, present.cut) = (frame, true);
+                self.push(Course { loop_range: range, continues: true, fade: now.fade, ..next });
+            }
         }
     }
 
-    fn stand(&mut self, position: u64, frame: u64, fade: u64) {
-        let now = *self.present();
-        if now.rolling {
-            self.leave(frame, fade);
+    /// Lets the present course fade out if it rolls, and goes on with the next.
+    fn begin(&mut self, next: Course, frame: u64, fade: u64) {
+        let present = self.present();
+        present.until = frame;
+        present.cut = !present.rolling;
+        if present.rolling {
+            present.fade.turn(0.0, frame, frame, fade);
         }
-        *self.present() = Course { rolling: false, position, fade: Fade::still(1.0), ..now };
+        self.push(next);
     }
 
-    /// Lets the present course fade out and makes room for the next.
-    fn leave(&mut self, frame: u64, fade: u64) {
-        self.present().fade.turn(0.0, frame, frame, fade);
-        self.used += 1;
+    fn push(&mut self, next: Course) {
+        if self.courses.len() == MAX_COURSES {
+            self.courses.remove(0);
+        }
+        self.courses.push(next);
     }
 
-    /// Moves on by a block that begins at `frame`.
-    pub fn advance(&mut self, frame: u64, frames: usize) {
-        self.forget_silent(frame);
+    /// Carries out a change when the engine is at `frame`. Answers whether there is room.
+    pub fn change_later(&mut self, change: TransportChange, frame: u64, fade: u64) -> bool {
+        let room = self.later.len() < MAX_LATER;
+        if room {
+            let place = self.later.partition_point(|(other, ..)| *other <= frame);
+            self.later.insert(place, (frame, fade, change));
+        }
+        room
+    }
+
+    /// Carries out the changes that are due in a block, and forgets courses that no stage hears any more, not
+    /// even one that arrives `late` frames later.
+    pub fn advance(&mut self, frame: u64, frames: usize, late: u64) {
+        let end = frame + frames as u64;
+        while let Some(&(at, fade, change)) = self.later.first() {
+            if at >= end || !self.has_room(at.max(frame)) {
+                break;
+            }
+            self.later.remove(0);
+            self.change(change, at.max(frame), fade);
+        }
+        let past = frame.saturating_sub(late);
+        let last = self.courses.len() - 1;
+        let mut index = 0;
+        self.courses.retain(|course| {
+            index += 1;
+            index > last || course.within(past, u64::MAX).is_some()
+        });
+    }
+
+    /// Puts the courses through a stretch of stage time into `room`, for a block whose frames from `offset` on it
+    /// is. What lies before the engine's first frame has no course.
+    pub fn look(&self, time: i64, offset: usize, frames: usize, room: &mut Room) {
+        let skipped = usize::try_from(-time).unwrap_or(0).min(frames);
+        let first = (time + skipped as i64).max(0) as u64;
+        let end = first + (frames - skipped) as u64;
+        let place = |frame: u64| offset + skipped + (frame - first) as usize;
+        for course in &self.courses {
+            let Some((from, to)) = course.within(first, end) else { continue };
+            if room.parts.len() == MAX_VIEWS {
+                break;
+            }
+            let begun = room.segments.len();
+            let mut frame = from;
+            while frame < to && room.segments.len() < room.segments.capacity() {
+                let (position, rest) = course.at(frame);
+                let len = rest.min(to - frame);
+                let starts = frame == course.from;
+                let wrapped = course.rolling
+                    && !starts
+                    && course
+                        .loop_range
+                        .is_some_and(|(start, end)| position == start && course.position < end)
+                    && course.at(frame - 1).1 == 1;
+                let jumped = if starts { course.jumped } else { wrapped };
+                room.segments.push(Segment {
+                    offset: place(frame),
+                    len: len as usize,
+                    position,
+                    rolling: course.rolling,
+                    jumped,
+                });
+                frame += len;
+            }
+            let present = (place(from), place(to.min(course.until).max(from)));
+            let begins = from == course.from && !course.continues;
+            room.parts.push(Part {
+                segments: (begun, room.segments.len()),
+                fade: course.fade,
+                present,
+                begins,
+            });
+        }
+    }
+}
+
+impl Room {
+    /// [audio thread] Forgets what was put here.
+    pub fn clear(&mut self) {
         self.segments.clear();
-        for course in &mut self.courses[..self.used] {
-            let first = self.segments.len();
-            let mut offset = 0;
-            while course.rolling && offset < frames {
-                let to_end = match course.loop_range {
-                    Some((_, end)) if course.position < end => end - course.position,
-                    _ => u64::MAX,
-                };
-                let len = to_end.min((frames - offset) as u64) as usize;
-                self.segments.push(Segment { offset, len, position: course.position });
-                offset += len;
-                course.position += len as u64;
-                if let Some((start, end)) = course.loop_range
-                    && len as u64 == to_end
-                    && course.position == end
-                {
-                    course.position = start;
-                }
-            }
-            course.segments = (first, self.segments.len());
-        }
-    }
-
-    /// Drops the courses that have faded out by `frame`.
-    pub fn forget_silent(&mut self, frame: u64) {
-        let mut kept = 0;
-        for index in 0..self.used {
-            if index + 1 == self.used || !self.courses[index].fade.is_silent(frame) {
-                self.courses[kept] = self.courses[index];
-                kept += 1;
-            }
-        }
-        self.used = kept;
-    }
-
-    /// The courses through the block that was advanced over last.
-    pub fn views<'a>(&'a self, room: &'a mut [View<'a>; MAX_COURSES]) -> &'a [View<'a>] {
-        for (view, course) in room.iter_mut().zip(&self.courses[..self.used]) {
-            let (first, last) = course.segments;
-            *view = View { segments: &self.segments[first..last], fade: course.fade };
-        }
-        &room[..self.used]
+        self.parts.clear();
     }
 }
 
@@ -183,42 +318,76 @@ impl Transport {
 mod tests {
     use super::*;
 
-    fn positions(transport: &Transport) -> Vec<(usize, usize, u64)> {
-        let mut room = [View { segments: &[], fade: Fade::still(0.0) }; MAX_COURSES];
-        let views = transport.views(&mut room);
-        let present = views[views.len() - 1];
-        present.segments.iter().map(|s| (s.offset, s.len, s.position)).collect()
+    fn look(transport: &Transport, time: i64, frames: usize) -> Room {
+        let mut room = Room::new(1024);
+        transport.look(time, 0, frames, &mut room);
+        room
+    }
+
+    fn positions(transport: &Transport, time: i64, frames: usize) -> Vec<(usize, usize, u64, bool)> {
+        let room = look(transport, time, frames);
+        let part = room.parts[room.parts.len() - 1];
+        let segments = &room.segments[part.segments.0..part.segments.1];
+        segments.iter().map(|s| (s.offset, s.len, s.position, s.jumped)).collect()
     }
 
     #[test]
     fn the_seam_of_a_loop_is_on_the_exact_frame() {
         let start = Start { position: 90, rolling: true, loop_range: Some((0, 100)) };
-        let mut transport = Transport::new(start, 1024);
-        transport.advance(0, 115);
-        assert_eq!(positions(&transport), [(0, 10, 90), (10, 100, 0), (110, 5, 0)]);
-        transport.advance(115, 95);
-        assert_eq!(positions(&transport), [(0, 95, 5)]);
-        assert_eq!(transport.state(), (0, true));
+        let transport = Transport::new(start);
+        let expected = [(0, 10, 90, true), (10, 100, 0, true), (110, 5, 0, true)];
+        assert_eq!(positions(&transport, 0, 115), expected);
+        assert_eq!(positions(&transport, 115, 95), [(0, 95, 5, false)]);
+        assert_eq!(transport.state(210), (0, true));
     }
 
     #[test]
     fn behind_the_loop_nothing_wraps() {
         let start = Start { position: 100, rolling: true, loop_range: Some((0, 100)) };
-        let mut transport = Transport::new(start, 1024);
-        transport.advance(0, 10);
-        assert_eq!(positions(&transport), [(0, 10, 100)]);
+        assert_eq!(positions(&Transport::new(start), 0, 10), [(0, 10, 100, true)]);
     }
 
     #[test]
     fn stopping_returns_and_the_old_course_fades() {
-        let mut transport = Transport::new(Start { position: 7, ..Start::default() }, 64);
+        let mut transport = Transport::new(Start { position: 7, ..Start::default() });
         transport.change(TransportChange::Play, 0, 10);
-        transport.advance(0, 64);
         transport.change(TransportChange::Stop, 64, 10);
-        assert_eq!((transport.state(), transport.used), ((7, false), 2));
-        transport.advance(64, 16);
-        assert_eq!(transport.used, 2);
-        transport.forget_silent(80);
-        assert_eq!(transport.used, 1);
+        assert_eq!(transport.state(64), (7, false));
+        assert_eq!(look(&transport, 64, 16).parts.len(), 2);
+        assert_eq!(look(&transport, 74, 16).parts.len(), 1);
+        transport.advance(74, 16, 0);
+        assert_eq!(transport.courses.len(), 1);
+    }
+
+    #[test]
+    fn a_change_within_a_block_is_on_its_frame() {
+        let mut transport = Transport::new(Start::default());
+        assert!(transport.change_later(TransportChange::Play, 40, 0));
+        transport.advance(0, 64, 0);
+        let room = look(&transport, 0, 64);
+        let parts: Vec<_> = room.parts.iter().map(|part| (part.present, part.begins)).collect();
+        assert_eq!(parts, [((0, 40), true), ((40, 64), true)]);
+        assert_eq!(transport.state(64), (24, true));
+    }
+
+    #[test]
+    fn a_late_stage_looks_back() {
+        let mut transport = Transport::new(Start { rolling: true, ..Start::default() });
+        transport.change(TransportChange::Locate(5000), 100, 10);
+        transport.advance(128, 64, 50);
+        // Fifty frames late, the locate is still to come.
+        assert_eq!(positions(&transport, 78, 10), [(0, 10, 78, false)]);
+        let room = look(&transport, 98, 20);
+        assert_eq!(room.parts.iter().map(|p| p.present).collect::<Vec<_>>(), [(0, 2), (2, 20)]);
+        assert_eq!(positions(&transport, -5, 10), [(5, 5, 0, true)]);
+    }
+
+    #[test]
+    fn another_loop_goes_on_where_the_course_was() {
+        let mut transport = Transport::new(Start { rolling: true, ..Start::default() });
+        transport.change(TransportChange::Loop(Some((0, 1000))), 600, 10);
+        assert_eq!(positions(&transport, 990, 20), [(0, 10, 990, false), (10, 10, 0, true)]);
+        let room = look(&transport, 590, 20);
+        assert_eq!(room.parts.iter().map(|p| p.begins).collect::<Vec<_>>(), [false, false]);
     }
 }

@@ -1,9 +1,15 @@
 //! Which memory everything is rendered in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::rack::{Life, Rack, TermState};
-use crate::plan::{Input, InstanceId, Output, Plan, SILENCE, Sink, Task, Term, TermId};
+use aulos_nodes::Stage;
+use aulos_protocol::ports::{Direction, Signal};
+
+use super::{
+    latency::Timing,
+    rack::{Instance, Life, Rack, TermState},
+};
+use crate::plan::{Input, InstanceId, MidiInput, MidiTerm, Output, Plan, SILENCE, Sink, Task, Term, TermId};
 
 /// What is known to be done where a task begins: only what the task itself must wait for.
 ///
@@ -74,7 +80,13 @@ struct Entering<'a> {
 pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
     let index: BTreeMap<InstanceId, usize> = order.iter().enumerate().map(|(at, id)| (*id, at)).collect();
     let mut entering: Vec<Vec<Entering<'_>>> = order.iter().map(|_| Vec::new()).collect();
-    for (id, state) in &rack.terms {
+    let mut messages: Vec<Vec<Entering<'_>>> = order.iter().map(|_| Vec::new()).collect();
+    let mut midi_heard: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for (id, state) in rack.terms.iter().filter(|(_, state)| state.midi.is_some()) {
+        midi_heard.insert((index[&id.from], state.output));
+        messages[index[&id.to]].push(Entering { id, state, from: index[&id.from] });
+    }
+    for (id, state) in rack.terms.iter().filter(|(_, state)| state.midi.is_none()) {
         entering[index[&id.to]].push(Entering { id, state, from: index[&id.from] });
     }
     let reads: Vec<Vec<(usize, usize)>> = entering.iter().map(|terms| reads(terms)).collect();
@@ -84,7 +96,7 @@ pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
     let mut pool = Pool { count: SILENCE + 1, contents: Vec::new(), bags };
     // The number of the first content that each task renders.
     let mut first_content: Vec<usize> = Vec::with_capacity(order.len());
-    let mut plan = Plan::default();
+    let mut plan = Plan { midi_buffers: SILENCE + 1, ..Plan::default() };
     for (task, (id, mut terms)) in order.iter().zip(entering).enumerate() {
         let instance = &rack.instances[id];
         let mut bag = Bag::default();
@@ -102,7 +114,7 @@ pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
                     buffer: plan.tasks[from].outputs[state.output].buffer,
                     line: rack.line_of.get(id).cloned(),
                     fade: state.fade.clone(),
-                    staying: state.life == Life::Live && !instance.ghost,
+                    aligned: state.life == Life::Live && !instance.ghost && !state.exempt,
                 });
             }
             let buffer = if summed.is_empty() { SILENCE } else { pool.take(&mut bag) };
@@ -137,20 +149,34 @@ pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
             pool.note(&mut bag, first_content[*source] + output, 1);
         }
         pool.bags[task] = Some(bag);
+        let midi_inputs =
+            midi_inputs(&mut plan, id.stage.stage, std::mem::take(&mut messages[task]), instance);
+        let midi_outputs = (0..id.stage.stage.ports(&instance.node, Direction::Out, Signal::Midi))
+            .map(|output| {
+                midi_heard.contains(&(task, output)).then(|| {
+                    plan.midi_buffers += 1;
+                    plan.midi_buffers - 1
+                })
+            })
+            .collect();
         let first_input = plan.inputs;
         plan.inputs += inputs.len();
-        let (arrival, latency) = (instance.arrival, instance.latency);
+        let Timing { arrival, latency } = instance.timing;
         plan.tasks.push(Task {
             id: *id,
             work: instance.work.clone(),
             inputs,
             outputs,
+            midi_inputs,
+            midi_outputs,
+            vitals: instance.vitals.clone(),
+            may_be_late: instance.lane.is_some(),
             arrival,
             latency,
             first_input,
         });
     }
-    plan.sinks.sort_by_key(|sink| (plan.tasks[sink.task].id, sink.channel));
+    plan.sinks.sort_by_key(|sink| (sink.channel, plan.tasks[sink.task].id));
     plan.buffers = pool.count;
     plan
 }
@@ -161,4 +187,36 @@ fn reads(terms: &[Entering<'_>]) -> Vec<(usize, usize)> {
     reads.sort_unstable();
     reads.dedup();
     reads
+}
+
+/// The MIDI inputs of a task. There are few of them, so that each has a buffer of its own.
+fn midi_inputs(
+    plan: &mut Plan,
+    stage: Stage,
+    terms: Vec<Entering<'_>>,
+    instance: &Instance,
+) -> Vec<MidiInput> {
+    let mut inputs: Vec<MidiInput> = (0..stage.ports(&instance.node, Direction::In, Signal::Midi))
+        .map(|_| MidiInput { buffer: SILENCE, terms: Vec::new() })
+        .collect();
+    for Entering { id, state, from } in terms {
+        let Some((line, delay)) = &state.midi else { continue };
+        let Some(buffer) = plan.tasks[from].midi_outputs[state.output] else { continue };
+        inputs[state.input].terms.push(MidiTerm {
+            id: *id,
+            rank: state.rank,
+            task: from,
+            buffer,
+            delay: *delay,
+            line: line.clone(),
+            gate: state.fade.clone(),
+            aligned: state.life == Life::Live && !instance.ghost && !state.exempt,
+        });
+    }
+    for input in inputs.iter_mut().filter(|input| !input.terms.is_empty()) {
+        input.terms.sort_by_key(|term| (term.rank, term.id));
+        input.buffer = plan.midi_buffers;
+        plan.midi_buffers += 1;
+    }
+    inputs
 }

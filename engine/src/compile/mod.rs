@@ -3,6 +3,7 @@
 //! The [`Rack`] remembers what outlives plans: processors, delay lines, fades. Compiling compares it with the
 //! graph that is wanted, keeps what is the same, builds what is new, and lets what is gone fade out.
 
+mod budget;
 mod buffers;
 mod latency;
 mod moment;
@@ -13,22 +14,30 @@ mod verify;
 #[cfg(test)]
 mod verify_tests;
 
-pub use latency::{Arrivals, arrivals, timings, total};
+pub use latency::{Arrivals, Observed, Timing, arrivals, check, timings, too_long, total};
 pub use moment::Lead;
-pub use rack::{ClipLibrary, Rack};
+pub use rack::{Addressee, ClipLibrary, Rack};
+pub use terms::regate;
 pub use verify::{Fault, verify};
 
 use aulos_protocol::Session;
 
-use crate::{graph::Graph, handoff::FadeStart, plan::Plan};
+use crate::{
+    graph::Graph,
+    handoff::{FadeStart, Retiming},
+    plan::Plan,
+};
 
 /// What a compile hands over.
-#[derive(Debug)]
 pub struct Compiled {
     /// The plan.
     pub plan: Plan,
     /// The terms that begin to fade with it.
     pub fades: Vec<FadeStart>,
+    /// The stages whose timing changes with it.
+    pub retimings: Vec<Retiming>,
+    /// Whether delays change.
+    pub realigns: bool,
     /// When everything is heard.
     pub arrivals: Arrivals,
 }
@@ -36,14 +45,16 @@ pub struct Compiled {
 /// Compiles `session` for the engine at `now` (its frame as far as the control thread knows).
 pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
     let graph = Graph::of(session);
-    let arrivals = arrivals(&graph, session);
+    let Rack { observed, workshop, .. } = rack;
+    observed.look(&graph, session, workshop.as_ref());
+    let arrivals = arrivals(&graph, session, observed);
     rack.forget_silent(now);
-    rack.build_instances(session, &graph, &arrivals);
+    let retimings = rack.build_instances(session, &graph, &arrivals);
     let changes = terms::reconcile(rack, &graph, &arrivals);
     rack.forget_unheard();
     let (order, held) = order::order(rack, &changes.new);
     rack.hold_back(&held);
-    let fades = terms::fades(rack, &order, changes);
+    let (fades, realigns) = terms::fades(rack, &order, changes);
     rack.forget_unused_lines();
     let plan = buffers::plan(rack, &order);
     if cfg!(debug_assertions)
@@ -52,5 +63,5 @@ pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
         unreachable!("a plan that does not pass verification: {faults:#?}");
     }
     rack.settle_in();
-    Compiled { plan, fades, arrivals }
+    Compiled { plan, fades, retimings, realigns, arrivals }
 }

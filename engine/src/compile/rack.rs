@@ -5,20 +5,29 @@ use std::{
     sync::Arc,
 };
 
-use aulos_nodes::{ClipSource, Fade, Meter, PlacedClip, Playlist, Stage};
-use aulos_protocol::{Clip, ClipId, Error, Node, NodeId, NodeKind, Rate, Session, params};
+use aulos_nodes::{ClipSource, Meter, Order, PlacedClip, Playlist, Stage, Workshop};
+use aulos_protocol::{
+    Clip, ClipId, Error, Node, NodeId, NodeKind, Rate, Session,
+    params::{self, Effect},
+    ports::{Direction, Signal},
+};
 
 use super::{
-    latency::Arrivals,
+    latency::{Arrivals, Observed, Timing},
     moment::{Lead, Moment},
 };
 use crate::{
     audio::{
         delay_line::DelayLine,
+        lane::{Lane, Shape},
+        loop_line::LoopLine,
+        ramp::Ramp,
         slot::{Slot, TokenId},
+        unit::{Unit, Vitals},
     },
     graph::{Graph, Rank, StageId},
-    plan::{FadeSlot, InstanceId, LineSlot, TermId, Work},
+    handoff::Retiming,
+    plan::{InstanceId, LineSlot, LoopSlot, MidiSlot, RampSlot, TermId, Work},
 };
 
 /// Where the engine gets the samples of clips from.
@@ -40,8 +49,12 @@ pub struct Instance {
     pub node: Arc<Node>,
     pub work: Work,
     pub meter: Option<Arc<Meter>>,
-    pub arrival: u64,
-    pub latency: u64,
+    pub vitals: Arc<Vitals>,
+    pub timing: Timing,
+    /// How its lane was made, if its work may be late.
+    pub lane: Option<Shape>,
+    /// How many frames before a feedback reads.
+    pub tap: u64,
     pub warm_up: u64,
     /// When what it puts out has nothing of its empty beginning in it any more.
     pub ready: Moment,
@@ -80,10 +93,21 @@ pub struct TermState {
     pub output: usize,
     pub input: usize,
     pub rank: Rank,
+    /// Whether it need not arrive when the others do.
+    pub exempt: bool,
     /// The gain that it has or goes to.
     pub gain: f32,
-    pub fade: FadeSlot,
+    pub fade: RampSlot,
     pub life: Life,
+    /// What travels on it and by how many frames it is delayed, if it is a MIDI link.
+    pub midi: Option<(MidiSlot, u64)>,
+}
+
+/// The memory of a feedback.
+pub struct Loop {
+    pub slot: LoopSlot,
+    /// The node's delay and channels that it was made for.
+    made_for: (u64, u16),
 }
 
 /// A delay line behind one output.
@@ -100,6 +124,9 @@ pub struct Rack {
     pub(super) token: TokenId,
     pub(super) rate: Rate,
     pub(super) max_block: usize,
+    pub(super) observed: Observed,
+    pub(super) workshop: Box<dyn Workshop>,
+    loops: BTreeMap<NodeId, Loop>,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) current: BTreeMap<StageId, InstanceId>,
     pub(super) terms: BTreeMap<TermId, TermState>,
@@ -118,11 +145,14 @@ pub struct Rack {
 
 impl Rack {
     /// An empty rack for the engine whose token is `token`.
-    pub fn new(token: TokenId, rate: Rate, max_block: usize) -> Self {
+    pub fn new(token: TokenId, rate: Rate, max_block: usize, workshop: Box<dyn Workshop>) -> Self {
         Self {
             token,
             rate,
             max_block,
+            observed: Observed::default(),
+            workshop,
+            loops: BTreeMap::new(),
             instances: BTreeMap::new(),
             current: BTreeMap::new(),
             terms: BTreeMap::new(),
@@ -267,8 +297,28 @@ impl Rack {
         self.terms.retain(|_, term| !matches!(term.life, Life::Dying(dying) if dying.is_over(now)));
     }
 
-    /// Builds the stages that are not there yet; those that are no longer wanted become ghosts.
-    pub(super) fn build_instances(&mut self, session: &Session, graph: &Graph, arrivals: &Arrivals) {
+    /// The memory of a feedback, made anew if its delay is another.
+    fn loop_line(&mut self, node: &Node) -> LoopSlot {
+        let made_for = (params::number(node, "frames").unwrap_or(0.0) as u64, node.channels);
+        if let Some(known) = self.loops.get(&node.id).filter(|known| known.made_for == made_for) {
+            return known.slot.clone();
+        }
+        let line = LoopLine::new(usize::from(node.channels), made_for.0 as usize, self.max_block);
+        let slot = Arc::new(Slot::new(self.token, line));
+        self.loops.insert(node.id, Loop { slot: slot.clone(), made_for });
+        slot
+    }
+
+    /// Builds the stages that are not there yet; those that are no longer wanted become ghosts. Answers with those
+    /// that stay and have another timing.
+    pub(super) fn build_instances(
+        &mut self,
+        session: &Session,
+        graph: &Graph,
+        arrivals: &Arrivals,
+    ) -> Vec<Retiming> {
+        let mut retimings = Vec::new();
+        self.loops.retain(|node, _| session.nodes.contains_key(node));
         self.current.retain(|stage, id| {
             let stays = graph.index.contains_key(stage);
             if !stays && let Some(instance) = self.instances.get_mut(id) {
@@ -278,12 +328,13 @@ impl Rack {
         });
         for stage in graph.index.keys() {
             let Some(node) = session.nodes.get(&stage.node) else { continue };
-            let (arrival, latency) = arrivals.get(stage).copied().unwrap_or((0, 0));
+            let timing = arrivals.of(stage);
+            let tap = if stage.stage == Stage::FeedbackOut { arrivals.tap(session, node.id) } else { 0 };
             if let Some(instance) = self.current.get(stage).and_then(|id| self.instances.get_mut(id)) {
-                if Arc::ptr_eq(&instance.node, node) || same_structure(&instance.node, node) {
+                let same = Arc::ptr_eq(&instance.node, node) || same_structure(&instance.node, node);
+                if same && instance.tap == tap {
                     instance.node = node.clone();
-                    instance.arrival = arrival;
-                    instance.latency = latency;
+                    retimings.extend(instance.retime(timing));
                     continue;
                 }
                 instance.ghost = true;
@@ -293,22 +344,46 @@ impl Rack {
                 self.generations += 1;
                 id.generation = self.generations;
             }
-            let instance = self.build(*stage, node, arrival, latency);
+            let instance = self.build(*stage, node, timing, tap, session);
             self.instances.insert(id, instance);
             self.current.insert(*stage, id);
         }
+        retimings
     }
 
-    fn build(&self, stage: StageId, node: &Arc<Node>, arrival: u64, latency: u64) -> Instance {
-        let (work, meter) = if stage.stage == Stage::Whole(NodeKind::Input) {
-            (Work::Capture { first: first_channel(node) }, None)
-        } else {
-            let mut playlist =
-                if stage.stage == Stage::Player { self.playlist(node) } else { Playlist::new() };
-            // What fades out does so in the player that has played it.
-            playlist.retain(|clip| !clip.dying);
-            let built = aulos_nodes::build(stage.stage, node, self.rate, self.max_block, playlist);
-            (Work::Process(Arc::new(Slot::new(self.token, built.processor))), built.meter)
+    fn build(
+        &mut self,
+        stage: StageId,
+        node: &Arc<Node>,
+        timing: Timing,
+        tap: u64,
+        session: &Session,
+    ) -> Instance {
+        let mut lane = None;
+        let (work, meter) = match stage.stage {
+            Stage::Whole(NodeKind::Input) => (Work::Capture { first: first_channel(node) }, None),
+            Stage::FeedbackIn => (Work::Take(self.loop_line(node)), None),
+            Stage::FeedbackOut => (Work::Give { line: self.loop_line(node), tap }, None),
+            kind => {
+                let mut playlist = if kind == Stage::Player { self.playlist(node) } else { Playlist::new() };
+                // What fades out does so in the player that has played it.
+                playlist.retain(|clip| !clip.dying);
+                let (rate, max_block, tempo) = (self.rate, self.max_block, session.tempo);
+                let built =
+                    self.workshop.build(Order { stage: kind, node, rate, tempo, max_block, playlist });
+                lane = self.workshop.lateness(kind, node).map(|policy| Shape {
+                    policy,
+                    inputs: kind.inputs(node),
+                    outputs: kind.outputs(node),
+                    midi_outputs: kind.ports(node, Direction::Out, Signal::Midi),
+                    latency: timing.latency,
+                    max_block,
+                    later: u64::from(session.max_block),
+                    fade: session.fade_frames(),
+                });
+                let unit = Unit::new(built.processor, timing.arrival, lane.map(Lane::new));
+                (Work::Process(Arc::new(Slot::new(self.token, unit))), built.meter)
+            }
         };
         let warm_up = stage.stage.warm_up(node);
         let ready = Moment::new(self.batch, Lead::default());
@@ -316,8 +391,10 @@ impl Rack {
             node: node.clone(),
             work,
             meter,
-            arrival,
-            latency,
+            vitals: Arc::default(),
+            timing,
+            lane,
+            tap,
             warm_up,
             ready,
             ghost: false,
@@ -326,8 +403,13 @@ impl Rack {
     }
 
     /// A fade that stands at `gain`.
-    pub(super) fn fade(&self, gain: f32) -> FadeSlot {
-        Arc::new(Slot::new(self.token, Fade::still(gain)))
+    pub(super) fn fade(&self, gain: f32) -> RampSlot {
+        Arc::new(Slot::new(self.token, Ramp::still(gain)))
+    }
+
+    /// A MIDI link on which nothing travels yet.
+    pub(super) fn midi_line(&self) -> MidiSlot {
+        Arc::new(Slot::new(self.token, Default::default()))
     }
 
     /// Drops the ghosts that nobody hears any more, with what enters them.
@@ -336,8 +418,14 @@ impl Rack {
             // What ends in the driver is heard as long as anything enters it; all else, as long as anything
             // leaves it.
             let into_sinks = self.terms.keys().map(|term| term.to).filter(|to| to.stage.stage.is_sink());
+            // What enters a feedback is heard as long as that gives it back.
+            let loops: Vec<*const Slot<LoopLine>> = self.loops_heard().collect();
+            let into_loops = self.instances.iter().filter_map(|(id, instance)| match &instance.work {
+                Work::Take(line) if loops.contains(&Arc::as_ptr(line)) => Some(*id),
+                _ => None,
+            });
             let heard: BTreeSet<InstanceId> =
-                self.terms.keys().map(|term| term.from).chain(into_sinks).collect();
+                self.terms.keys().map(|term| term.from).chain(into_sinks).chain(into_loops).collect();
             let before = self.instances.len();
             self.instances.retain(|id, instance| !instance.ghost || heard.contains(id));
             if self.instances.len() == before {
@@ -346,6 +434,14 @@ impl Rack {
             let instances = &self.instances;
             self.terms.retain(|id, _| instances.contains_key(&id.from) && instances.contains_key(&id.to));
         }
+    }
+
+    /// The memories of feedbacks that something is linked from.
+    fn loops_heard(&self) -> impl Iterator<Item = *const Slot<LoopLine>> {
+        self.terms.keys().filter_map(|term| match &self.instances.get(&term.from)?.work {
+            Work::Give { line, .. } => Some(Arc::as_ptr(line)),
+            _ => None,
+        })
     }
 
     /// Leaves out connections that wait for others to have faded out.
@@ -397,15 +493,36 @@ impl Rack {
     }
 
     /// The processors of a node, for messages to it.
-    pub fn processors(&self, node: &Node) -> impl Iterator<Item = (Stage, crate::plan::ProcessorSlot)> {
+    pub fn units(&self, node: &Node) -> impl Iterator<Item = Addressee> {
         let of_stage = |stage: &Stage| {
             let id = self.current.get(&StageId { node: node.id, stage: *stage })?;
-            match &self.instances.get(id)?.work {
-                Work::Process(slot) => Some((*stage, slot.clone())),
-                Work::Capture { .. } => None,
+            let instance = self.instances.get(id)?;
+            match &instance.work {
+                Work::Process(unit) => Some(Addressee {
+                    stage: *stage,
+                    unit: unit.clone(),
+                    vitals: instance.vitals.clone(),
+                    arrival: instance.timing.arrival,
+                }),
+                _ => None,
             }
         };
         Stage::of(node.kind).iter().filter_map(of_stage)
+    }
+
+    /// The stages that are in the session, with what can be seen of them.
+    pub fn vitals(&self) -> impl Iterator<Item = (&InstanceId, &Instance)> {
+        self.current.values().filter_map(|id| Some((id, self.instances.get(id)?)))
+    }
+
+    /// Notes what a node has reported as its latency.
+    pub fn report_latency(&mut self, node: NodeId, frames: u64) {
+        self.observed.reported.insert(node, frames);
+    }
+
+    /// What is known of latencies beside the session.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
     }
 
     /// The meters of the nodes that have one, in the order of the nodes.
@@ -425,11 +542,36 @@ pub(super) fn first_channel(node: &Node) -> usize {
     (params::number(node, "first_channel").unwrap_or(1.0) as usize).saturating_sub(1)
 }
 
+/// A processor to which messages can be sent.
+pub struct Addressee {
+    /// Its stage.
+    pub stage: Stage,
+    /// The processor.
+    pub unit: crate::plan::UnitSlot,
+    /// What can be seen of it.
+    pub vitals: Arc<Vitals>,
+    /// Its arrival.
+    pub arrival: u64,
+}
+
+impl Instance {
+    /// Notes another timing; answers with what the audio thread must know of it.
+    fn retime(&mut self, timing: Timing) -> Option<Retiming> {
+        let before = std::mem::replace(&mut self.timing, timing);
+        let Work::Process(unit) = &self.work else { return None };
+        let relined = self.lane.as_mut().filter(|shape| shape.latency != timing.latency).map(|shape| {
+            shape.latency = timing.latency;
+            (Lane::dry_lines(shape, timing.latency), timing.latency)
+        });
+        (before.arrival != timing.arrival || relined.is_some()).then(|| Retiming {
+            unit: unit.clone(),
+            arrival: timing.arrival,
+            dry: relined,
+        })
+    }
+}
+
 /// Whether a processor that was built for `a` can go on as one of `b`.
 fn same_structure(a: &Node, b: &Node) -> bool {
-    a.channels == b.channels
-        && params::of(b.kind, b.channels)
-            .iter()
-            .filter(|param| param.structural)
-            .all(|param| params::get(a, param) == params::get(b, param))
+    a.channels == b.channels && !params::changed(a, b).any(|param| param.effect == Effect::Rebuilds)
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aulos_nodes::Stage;
+use aulos_protocol::ports::Signal;
 use petgraph::visit::EdgeRef;
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::{
     graph::{EdgeId, Graph},
-    handoff::FadeStart,
+    handoff::{Begin, FadeStart},
     plan::{InstanceId, TermId},
 };
 
@@ -24,6 +26,8 @@ pub struct Changes {
     moving: Vec<TermId>,
     /// Terms that begin to fade out.
     dying: Vec<TermId>,
+    /// Whether delays of what stays have changed.
+    pub realigns: bool,
 }
 
 /// Compares the terms with the graph.
@@ -37,12 +41,20 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
         let edge = reference.weight();
         let (from, to) = (graph.graph[reference.source()], graph.graph[reference.target()]);
         let (Some(from_id), Some(to_id)) = (rack.current.get(&from), rack.current.get(&to)) else { continue };
-        let (arrival, latency) = arrivals[&from];
-        let delay = arrivals[&to].0 - (arrival + latency);
-        let id = TermId { edge: edge.id, from: *from_id, to: *to_id, delay };
+        let (delay, _) = arrivals.delay(&from, &to, edge);
+        // Messages cannot fade: a MIDI link goes on with another delay.
+        let fixed = if edge.signal == Signal::Midi { 0 } else { delay };
+        let id = TermId { edge: edge.id, from: *from_id, to: *to_id, delay: fixed };
         wanted.insert(id);
-        let unheard = rack.first || (rack.instances[to_id].new && !to.stage.is_sink());
+        // What a feedback keeps is heard much later than it enters, so that links fade into it too.
+        let fades_by_itself = to.stage.is_sink() || to.stage == Stage::FeedbackIn;
+        let unheard = rack.first || (rack.instances[to_id].new && !fades_by_itself);
         if let Some(term) = rack.terms.get_mut(&id) {
+            term.exempt = edge.exempt;
+            if let Some((_, known)) = &mut term.midi {
+                changes.realigns |= *known != delay;
+                *known = delay;
+            }
             if term.life != Life::Live || term.gain != edge.gain {
                 term.life = Life::Live;
                 term.gain = edge.gain;
@@ -55,9 +67,11 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
             output: edge.output,
             input: edge.input,
             rank: edge.rank,
+            exempt: edge.exempt,
             gain: edge.gain,
             fade,
             life: Life::Live,
+            midi: (edge.signal == Signal::Midi).then(|| (rack.midi_line(), delay)),
         };
         rack.terms.insert(id, state);
         changes.new.insert(id);
@@ -82,7 +96,8 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
 }
 
 /// Gives every delayed term its line, and says which terms begin to fade, and when.
-pub fn fades(rack: &mut Rack, order: &[InstanceId], mut changes: Changes) -> Vec<FadeStart> {
+/// Answers also whether anything is to be aligned again.
+pub fn fades(rack: &mut Rack, order: &[InstanceId], mut changes: Changes) -> (Vec<FadeStart>, bool) {
     let mut delayed: Vec<(TermId, usize)> =
         rack.terms.iter().filter(|(id, _)| id.delay > 0).map(|(id, term)| (*id, term.output)).collect();
     // The longest first: its line serves the others.
@@ -111,9 +126,12 @@ pub fn fades(rack: &mut Rack, order: &[InstanceId], mut changes: Changes) -> Vec
             put_off.push(*id);
         }
     }
+    changes.realigns |=
+        changes.dying.iter().any(|id| heirs.get(&id.edge).is_some_and(|h| h.delay != id.delay));
+    let realigns = changes.realigns;
     changes.moving.append(&mut changes.dying);
     let begin = changes.moving.iter().map(|id| (id, false)).chain(put_off.iter().map(|id| (id, true)));
-    begin
+    let starts = begin
         .filter_map(|(id, put_off)| {
             let term = rack.terms.get(id)?;
             let (to, like) = match term.life {
@@ -124,9 +142,29 @@ pub fn fades(rack: &mut Rack, order: &[InstanceId], mut changes: Changes) -> Vec
                 true => leads.get(like).copied().unwrap_or_default(),
                 false => Lead::default(),
             };
-            Some(FadeStart { term: *id, fade: term.fade.clone(), to, lead, put_off, ends: 0 })
+            let begin = if put_off { Begin::PutOff(lead) } else { Begin::Ready(lead) };
+            Some(FadeStart { term: *id, fade: term.fade.clone(), to, begin, ends: 0 })
         })
-        .collect()
+        .collect();
+    (starts, realigns)
+}
+
+/// Lets the gains of links go to those of `graph`, in which nothing but gains is new; at the frame `at` of each
+/// link's own time, or at once.
+pub fn regate(rack: &mut Rack, graph: &Graph, at: Option<u64>) -> Vec<FadeStart> {
+    let gains: BTreeMap<EdgeId, f32> = graph.graph.edge_weights().map(|edge| (edge.id, edge.gain)).collect();
+    let mut starts = Vec::new();
+    for (id, term) in rack.terms.iter_mut().filter(|(_, term)| term.life == Life::Live) {
+        let Some(gain) = gains.get(&id.edge).copied().filter(|gain| *gain != term.gain) else { continue };
+        term.gain = gain;
+        let arrival = rack.instances.get(&id.to).map_or(0, |to| to.timing.arrival);
+        let begin = match at {
+            Some(at) => Begin::At(at + arrival),
+            None => Begin::Ready(Lead::default()),
+        };
+        starts.push(FadeStart { term: *id, fade: term.fade.clone(), to: gain, begin, ends: 0 });
+    }
+    starts
 }
 
 /// How long each term must wait until what it carries has nothing of the empty beginning of a processor or a

@@ -1,6 +1,6 @@
 //! An independent look at a plan before it is run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{Plan, SILENCE, Task, Term};
 
@@ -67,7 +67,9 @@ pub fn verify(plan: &Plan) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
     for (index, task) in plan.tasks.iter().enumerate() {
         check_terms(plan, index, task, &mut faults);
+        check_midi(plan, index, task, &mut faults);
     }
+    check_midi_buffers(plan, &mut faults);
     if faults.is_empty() {
         check_buffers(plan, &mut faults);
     }
@@ -101,8 +103,46 @@ fn check_terms(plan: &Plan, index: usize, task: &Task, faults: &mut Vec<Fault>) 
             if (term.id.delay > 0) != term.line.is_some() || !term.line.as_ref().is_none_or(fed) {
                 faults.push(Fault::Line { task: index, source });
             }
-            if term.staying && from.arrival + from.latency + term.id.delay != task.arrival {
+            if term.aligned && from.arrival + from.latency + term.id.delay != task.arrival {
                 faults.push(Fault::Delay { task: index, source });
+            }
+        }
+    }
+}
+
+fn check_midi(plan: &Plan, index: usize, task: &Task, faults: &mut Vec<Fault>) {
+    for input in &task.midi_inputs {
+        if !input.terms.is_empty() && (input.buffer == SILENCE || input.buffer >= plan.midi_buffers) {
+            faults.push(Fault::Buffer { task: index, buffer: input.buffer });
+        }
+        if !input.terms.is_sorted_by_key(|term| (term.rank, term.id)) {
+            faults.push(Fault::Ranks { task: index });
+        }
+        for term in &input.terms {
+            let source = term.task;
+            if source >= index {
+                faults.push(Fault::Order { task: index, source });
+                continue;
+            }
+            let from = &plan.tasks[source];
+            if !from.midi_outputs.contains(&Some(term.buffer)) {
+                faults.push(Fault::Source { task: index, source });
+            }
+            if term.aligned && from.arrival + from.latency + term.delay != task.arrival {
+                faults.push(Fault::Delay { task: index, source });
+            }
+        }
+    }
+}
+
+/// MIDI buffers are never used twice.
+fn check_midi_buffers(plan: &Plan, faults: &mut Vec<Fault>) {
+    let mut writers = BTreeMap::new();
+    for (index, task) in plan.tasks.iter().enumerate() {
+        let merged = task.midi_inputs.iter().map(|input| input.buffer).filter(|buffer| *buffer != SILENCE);
+        for buffer in merged.chain(task.midi_outputs.iter().copied().flatten()) {
+            if let Some(other) = writers.insert(buffer, index) {
+                faults.push(Fault::Alias { buffer, writers: (other, index) });
             }
         }
     }
@@ -164,13 +204,7 @@ const WORDS: usize = 8;
 /// Of (earlier, later, mark), the marks of those whose later task could run before the earlier is done.
 fn not_before(plan: &Plan, mut asked: Vec<(usize, usize, usize)>) -> Vec<usize> {
     asked.sort_unstable();
-    let sources = |task| {
-        let mut sources: Vec<usize> = terms(task).map(|term| term.task).collect();
-        sources.sort_unstable();
-        sources.dedup();
-        sources
-    };
-    let sources: Vec<Vec<usize>> = plan.tasks.iter().map(sources).collect();
+    let sources: Vec<Vec<usize>> = plan.tasks.iter().map(Task::sources).collect();
     // Which of the sources that are looked at come before each task.
     let mut before = vec![[0u64; WORDS]; plan.tasks.len()];
     let mut open = Vec::new();

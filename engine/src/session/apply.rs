@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use aulos_protocol::{
-    Clip, ClipId, Command, Decibels, Endpoint, Error, ErrorCode, Link, LinkId, NewNode, Node, NodeId,
-    NodeKind, PortRef, Session, Undo, Value, params,
-    ports::{self, Direction},
+    Change, Clip, ClipId, Command, Decibels, Endpoint, Error, ErrorCode, Link, LinkId, NewNode, Node, NodeId,
+    NodeKind, PortRef, Session, Undo, Value, mirror,
+    params::{self, Effect},
+    ports::{self, Direction, Signal},
 };
 
 use super::{
@@ -51,22 +52,25 @@ pub fn apply(session: &Session, command: &Command) -> Result<(Session, Outcome),
     Ok((new, outcome))
 }
 
-/// What only the whole patch can tell: cycles, and the memory that delays take. Not looked at while links and
-/// delays are those of `old`.
+/// What only the whole patch can tell: cycles, latencies, and the memory that delays take. Not looked at while
+/// nothing of it can have changed since `old`.
 fn check_patch(old: &Session, new: &Session) -> Result<(), Error> {
-    if old.links.ptr_eq(&new.links) && delays(old).eq(delays(new)) {
+    let asks_again = |change: &Change| match change {
+        Change::Node(node) => match old.nodes.get(&node.id) {
+            None => matches!(node.kind, NodeKind::Delay | NodeKind::Feedback),
+            Some(before) => params::changed(before, node)
+                .any(|param| matches!(param.effect, Effect::Routes | Effect::Rebuilds)),
+        },
+        Change::Link(_) | Change::LinkGone(_) => true,
+        Change::Session { max_latency_ms, .. } => *max_latency_ms != old.max_latency_ms,
+        Change::NodeGone(_) => false,
+    };
+    if !mirror::difference(old, new).iter().any(asks_again) {
         return Ok(());
     }
     let graph = Graph::of(new);
     graph.find_cycle(new).map_or(Ok(()), Err)?;
     limits::check_delays(new, &graph)
-}
-
-fn delays(session: &Session) -> impl Iterator<Item = (NodeId, u16, [Option<f64>; 2])> {
-    session.nodes.values().filter(|node| node.kind == NodeKind::Delay).map(|node| {
-        let number = |name| params::number(node, name);
-        (node.id, node.channels, [number("frames"), number("report")])
-    })
 }
 
 fn batch(session: &mut Session, commands: &[Command], outcome: &mut Outcome) -> Result<(), Error> {
@@ -109,7 +113,11 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
         Command::AddNode(new) => add_node(session, new, outcome),
         Command::RemoveNode { node } => remove_node(session, node, outcome),
         Command::SetParam { node, param, value } => set_param(session, node, param, *value),
-        Command::SetSession { name, tempo, edit_fade_ms } => {
+        Command::SetSession { name, tempo, edit_fade_ms, max_latency_ms } => {
+            if let Some(ms) = max_latency_ms {
+                validate::latency_ms(*ms)?;
+                session.max_latency_ms = *ms;
+            }
             if let Some(ms) = edit_fade_ms {
                 validate::fade_ms(*ms)?;
                 session.edit_fade_ms = *ms;
@@ -256,8 +264,10 @@ fn link(
     gain: Option<Decibels>,
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
-    let source = names::end(session, from, Direction::Out)?;
-    let destination = names::end(session, to, Direction::In)?;
+    let (source, destination) = names::ends(session, from, to)?;
+    if source.signal == Signal::Midi {
+        validate::midi_gain(gain.unwrap_or_default())?;
+    }
     let map = ports::channel_map(source.ports.len() as u16, destination.ports.len() as u16);
     let wanted: Vec<(PortRef, PortRef, Decibels)> = map
         .into_iter()
@@ -307,7 +317,7 @@ fn unlink(session: &mut Session, from: &Endpoint, to: &Endpoint, outcome: &mut O
         |session: &Session, end: &Endpoint, direction| -> Result<(NodeId, Option<Vec<String>>), Error> {
             match end.port {
                 None => Ok((names::node(session, &end.node)?.id, None)),
-                Some(_) => names::end(session, end, direction).map(|e| (e.node.id, Some(e.ports))),
+                Some(_) => names::end(session, end, direction, "").map(|e| (e.node.id, Some(e.ports))),
             }
         };
     let (source, sources) = side(session, from, Direction::Out)?;

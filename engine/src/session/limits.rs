@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use aulos_protocol::{Error, ErrorCode, NodeKind, Session, params};
 use petgraph::visit::EdgeRef;
 
-use crate::{compile::arrivals, graph::Graph};
+use crate::{
+    compile::{self, Observed},
+    graph::Graph,
+};
 
 /// The most nodes in a session.
 pub const MAX_NODES: usize = 100_000;
@@ -42,20 +45,22 @@ pub fn check_counts(session: &Session) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks how much memory the delays of a patch without cycles take, those that align it included.
+/// Checks what a patch without cycles asks of time and memory: its latencies, the loops of its feedbacks, and how
+/// much its delays take, those that align it included.
 ///
 /// # Errors
 /// `OutOfRange` with how much it would be.
 pub fn check_delays(session: &Session, graph: &Graph) -> Result<(), Error> {
-    let delays = session.nodes.values().filter(|node| node.kind == NodeKind::Delay);
+    let arrivals = compile::arrivals(graph, session, &Observed::default());
+    compile::check(session, &arrivals)?;
+    let delays = session.nodes.values().filter(|n| matches!(n.kind, NodeKind::Delay | NodeKind::Feedback));
     let own =
         delays.map(|node| params::number(node, "frames").unwrap_or(0.0) as u64 * u64::from(node.channels));
     let mut total: u64 = own.sum();
-    let arrivals = arrivals(graph, session);
     let mut lines = BTreeMap::new();
     for edge in graph.graph.edge_references() {
-        let (arrival, latency) = arrivals[&graph.graph[edge.source()]];
-        let delay = arrivals[&graph.graph[edge.target()]].0 - (arrival + latency);
+        let (from, to) = (graph.graph[edge.source()], graph.graph[edge.target()]);
+        let (delay, _) = arrivals.delay(&from, &to, edge.weight());
         let line: &mut u64 = lines.entry((edge.source(), edge.weight().output)).or_default();
         *line = delay.max(*line);
     }

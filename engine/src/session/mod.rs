@@ -8,4 +8,4 @@ mod validate;
 
 pub use apply::{Outcome, apply};
 pub use history::History;
-pub use validate::{MAX_POSITION, validate};
+pub use validate::{MAX_POSITION, max_block, validate};

@@ -2,7 +2,7 @@
 
 use aulos_protocol::{
     Endpoint, Error, ErrorCode, Node, NodeKind, Session, Slug,
-    ports::{self, Direction},
+    ports::{self, Direction, Signal},
 };
 use std::sync::Arc;
 
@@ -45,34 +45,72 @@ pub fn new_slug(session: &Session, wanted: Option<&str>, kind: NodeKind) -> Resu
 pub struct End<'a> {
     /// The node.
     pub node: &'a Arc<Node>,
+    /// What travels there.
+    pub signal: Signal,
     /// All ports of the group, or the one port.
     pub ports: Vec<String>,
 }
 
-/// The ports of one end of a link.
+/// The ports of both ends of a link. A bare node means its audio ports; its MIDI ports if the other end is, or
+/// can only be, MIDI.
+///
+/// # Errors
+/// As [`end`], and `InvalidArgument` if audio would meet MIDI.
+pub fn ends<'a>(session: &'a Session, from: &Endpoint, to: &Endpoint) -> Result<(End<'a>, End<'a>), Error> {
+    let has = |node: &Arc<Node>, name| {
+        ports::groups(node.kind, node.channels).iter().any(|group| group.name == name)
+    };
+    let comes_as_midi = from.port.as_deref() == Some("midi_out");
+    let takes_only_midi = node(session, &to.node).is_ok_and(|node| !has(node, "in") && has(node, "midi_in"));
+    let to_midi = to.port.is_none() && (comes_as_midi || takes_only_midi);
+    let destination = end(session, to, Direction::In, if to_midi { "midi_in" } else { "in" })?;
+    let midi = destination.signal == Signal::Midi;
+    let source = end(session, from, Direction::Out, if midi { "midi_out" } else { "out" })?;
+    if source.signal != destination.signal {
+        return Err(Error::new(
+            ErrorCode::InvalidArgument,
+            format!(
+                "{from} is {} and {to} is {}: they cannot be linked",
+                source.signal.name(),
+                destination.signal.name()
+            ),
+        )
+        .expected("two audio ports or two MIDI ports"));
+    }
+    Ok((source, destination))
+}
+
+/// The ports of one end of a link; of a bare node, those of the group `default`.
 ///
 /// # Errors
 /// `NotFound` for an unknown node or port, `InvalidArgument` for one of the other direction.
-pub fn end<'a>(session: &'a Session, end: &Endpoint, direction: Direction) -> Result<End<'a>, Error> {
+pub fn end<'a>(
+    session: &'a Session,
+    end: &Endpoint,
+    direction: Direction,
+    default: &str,
+) -> Result<End<'a>, Error> {
     let node = node(session, &end.node)?;
     let groups = ports::groups(node.kind, node.channels);
-    let (default, role) = match direction {
-        Direction::Out => ("out", "source"),
-        Direction::In => ("in", "destination"),
+    let role = match direction {
+        Direction::Out => "source",
+        Direction::In => "destination",
     };
     let name = end.port.as_deref().unwrap_or(default);
     if let Some(group) = groups.iter().find(|g| g.name == name && g.direction == direction) {
-        return Ok(End { node, ports: group.port_names() });
+        return Ok(End { node, signal: group.signal, ports: group.port_names() });
     }
     if let Some((group, _)) = ports::find(node, name)
         && group.direction == direction
     {
-        return Ok(End { node, ports: vec![name.to_owned()] });
+        return Ok(End { node, signal: group.signal, ports: vec![name.to_owned()] });
     }
     let usable: Vec<String> = groups
         .iter()
         .filter(|g| g.direction == direction)
-        .flat_map(|g| std::iter::once(g.name.to_owned()).chain(g.port_names()))
+        .flat_map(|g| {
+            std::iter::once(g.name.to_owned()).chain(g.port_names().into_iter().filter(|p| p != g.name))
+        })
         .collect();
     let exists = groups.iter().any(|g| g.name == name || g.port_names().iter().any(|p| p == name));
     let mut error = if exists || usable.is_empty() {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aulos_protocol::{
-    Error, ErrorCode, FORMAT, Link, Node, NodeKind, Range, Session, params,
-    ports::{self, Direction},
+    Decibels, Error, ErrorCode, FORMAT, Link, Node, NodeKind, Range, Session, params,
+    ports::{self, Direction, Signal},
 };
 
 use super::limits;
@@ -24,6 +24,8 @@ pub fn validate(session: &Session) -> Result<(), Error> {
     limits::check_counts(session)?;
     name(&session.name)?;
     fade_ms(session.edit_fade_ms)?;
+    max_block(session.max_block)?;
+    latency_ms(session.max_latency_ms)?;
     let mut slugs = BTreeSet::new();
     let mut clips = BTreeSet::new();
     let mut highest = 0;
@@ -83,6 +85,36 @@ pub fn fade_ms(ms: f64) -> Result<(), Error> {
     }
     let range = Range { min: 0.0, max: Session::MAX_FADE_MS, unit: "ms".into() };
     Err(Error::out_of_range("edit_fade_ms", ms, range))
+}
+
+/// Checks the longest latency that a session allows.
+pub fn latency_ms(ms: f64) -> Result<(), Error> {
+    if (0.0..=Session::MOST_LATENCY_MS).contains(&ms) {
+        return Ok(());
+    }
+    let range = Range { min: 0.0, max: Session::MOST_LATENCY_MS, unit: "ms".into() };
+    Err(Error::out_of_range("max_latency_ms", ms, range))
+}
+
+/// Checks the longest block of a session.
+///
+/// # Errors
+/// `OutOfRange` with the range.
+pub fn max_block(frames: u32) -> Result<(), Error> {
+    if (1..=Session::MOST_BLOCK).contains(&frames) {
+        return Ok(());
+    }
+    let range = Range { min: 1.0, max: f64::from(Session::MOST_BLOCK), unit: "frames".into() };
+    Err(Error::out_of_range("max_block", f64::from(frames), range))
+}
+
+/// Checks the gain of a MIDI link: it passes notes, or it does not.
+pub fn midi_gain(gain: Decibels) -> Result<(), Error> {
+    if gain == Decibels::UNITY || gain.is_silence() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::InvalidArgument, "a MIDI link cannot be louder or softer")
+        .expected("0 dB, or -inf to let nothing pass"))
 }
 
 /// Checks how many channels a node has.
@@ -154,16 +186,22 @@ fn check_link(session: &Session, link: &Link) -> Result<(), Error> {
     if !link.gain.is_silence() && !(range.min..=range.max).contains(&db) {
         return Err(Error::out_of_range(&format!("the gain of link {}", link.id), db, range));
     }
+    let mut signals = BTreeSet::new();
     for (port, direction, role) in
         [(&link.from, Direction::Out, "source"), (&link.to, Direction::In, "destination")]
     {
         let found = session.nodes.get(&port.node).and_then(|node| ports::find(node, &port.port));
-        if found.is_none_or(|(group, _)| group.direction != direction) {
+        let Some((group, _)) = found.filter(|(group, _)| group.direction == direction) else {
             return Err(Error::new(
                 ErrorCode::InvalidArgument,
                 format!("link {} has the {role} {}, which is no such port", link.id, session.port_text(port)),
             ));
-        }
+        };
+        signals.insert(group.signal);
     }
-    Ok(())
+    if signals.len() > 1 {
+        let message = format!("link {} leads from audio to MIDI or back", link.id);
+        return Err(Error::new(ErrorCode::InvalidArgument, message));
+    }
+    if signals.contains(&Signal::Midi) { midi_gain(link.gain) } else { Ok(()) }
 }

@@ -1,0 +1,190 @@
+//! What is heard of a stage whose work is done by somebody else, when it is late.
+
+use aulos_nodes::{Fade, Held, Lateness, MidiBuffer, MidiQueue};
+
+use super::delay_line::DelayLine;
+
+/// What a lane is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// What is heard when the work is late.
+    pub policy: Lateness,
+    /// Audio inputs of the stage.
+    pub inputs: usize,
+    /// Audio outputs of the stage.
+    pub outputs: usize,
+    /// MIDI outputs of the stage.
+    pub midi_outputs: usize,
+    /// The latency that the stage reports, in frames.
+    pub latency: u64,
+    /// The longest block.
+    pub max_block: usize,
+    /// How many frames later a pipelined stage is heard.
+    pub later: u64,
+    /// The length of fades.
+    pub fade: u64,
+}
+
+/// A block that was started before.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// Its first frame.
+    pub frame: u64,
+    /// Its length.
+    pub frames: usize,
+    /// Whether it is done already.
+    pub done: bool,
+}
+
+/// Lets a stage go when it is late and come back with a fade, so that it costs nobody else anything.
+pub struct Lane {
+    shape: Shape,
+    /// 1 where the stage itself is heard, 0 where what stands in for it is.
+    own: Fade,
+    /// The last sample of each output of the stage itself: where a fade-out begins when the samples are missing.
+    last: Vec<f32>,
+    /// The inputs, to be heard as late as the stage would have let them out.
+    dry: Vec<DelayLine>,
+    held: Vec<Held>,
+    /// Where a pipelined stage renders, until its block is over.
+    pub staging: Vec<Vec<f32>>,
+    /// The same for MIDI.
+    pub midi_staging: Vec<Option<MidiBuffer>>,
+    later: Vec<DelayLine>,
+    midi_later: Vec<MidiQueue>,
+    /// The pipelined block that is on its way.
+    pub started: Option<Started>,
+}
+
+impl Lane {
+    /// [control thread] Takes all memory that the lane will need.
+    pub fn new(shape: Shape) -> Self {
+        let pipelined = if shape.policy == Lateness::Pipelined { shape.outputs } else { 0 };
+        let midi = if shape.policy == Lateness::Pipelined { shape.midi_outputs } else { 0 };
+        let later = shape.later as usize;
+        Self {
+            own: Fade::still(1.0),
+            last: vec![0.0; shape.outputs],
+            dry: Self::dry_lines(&shape, shape.latency),
+            held: vec![Held::default(); shape.midi_outputs],
+            staging: vec![vec![0.0; shape.max_block]; pipelined],
+            midi_staging: (0..midi).map(|_| Some(MidiBuffer::new())).collect(),
+            later: (0..pipelined).map(|_| DelayLine::new(later, shape.max_block)).collect(),
+            midi_later: (0..midi).map(|_| MidiQueue::default()).collect(),
+            started: None,
+            shape,
+        }
+    }
+
+    /// [control thread] Lines for the inputs of a stage of another latency; see [`Lane::replace_dry`].
+    pub fn dry_lines(shape: &Shape, latency: u64) -> Vec<DelayLine> {
+        let lines = if shape.policy == Lateness::Dry { shape.inputs.min(shape.outputs) } else { 0 };
+        (0..lines).map(|_| DelayLine::new(latency as usize, shape.max_block)).collect()
+    }
+
+    /// What it was made for.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// [audio thread] Goes on with other lines, for another latency.
+    pub fn replace_dry(&mut self, lines: &mut Vec<DelayLine>, latency: u64) {
+        std::mem::swap(&mut self.dry, lines);
+        self.shape.latency = latency;
+    }
+
+    /// Whether the stage has a block more of time.
+    pub fn is_pipelined(&self) -> bool {
+        self.shape.policy == Lateness::Pipelined
+    }
+
+    /// [audio thread] Takes in what enters the stage in a block.
+    pub fn hear<'a>(&mut self, input: impl Fn(usize) -> &'a [f32]) {
+        for (channel, line) in self.dry.iter_mut().enumerate() {
+            line.push(input(channel));
+        }
+    }
+
+    /// [audio thread] Makes of the outputs of a block what is heard: the stage itself if it was in time, else
+    /// what stands in for it, and fades between them. A stage that is late is heard again when it has faded out
+    /// and is in time.
+    pub fn settle(&mut self, frame: u64, in_time: bool, outputs: &mut [impl AsMut<[f32]>], frames: usize) {
+        let fade = self.shape.fade;
+        let gone = self.own.is_silent(frame);
+        if !in_time && self.own.target() != 0.0 {
+            self.own.turn(0.0, frame, frame, fade);
+        } else if in_time && gone {
+            self.own.turn(1.0, frame, frame, fade);
+        }
+        let is_heard = in_time && self.own.target() == 1.0;
+        for (channel, output) in outputs.iter_mut().enumerate() {
+            let output = &mut output.as_mut()[..frames];
+            if is_heard {
+                self.last[channel] = output.last().copied().unwrap_or(0.0);
+                if self.own.is_still(frame) {
+                    continue;
+                }
+            }
+            let (a, b): (&[f32], &[f32]) = match self.dry.get(channel) {
+                Some(line) => line.tap(self.shape.latency as usize, frames, 0, frames),
+                None => (&[], &[]),
+            };
+            let dry = a.iter().chain(b).copied().chain(std::iter::repeat(0.0));
+            for ((y, dry), n) in output.iter_mut().zip(dry).zip(frame..) {
+                let own = self.own.at(n);
+                let x = if is_heard { *y } else { self.last[channel] };
+                *y = x * own + dry * (1.0 - own);
+            }
+        }
+    }
+
+    /// [audio thread] The same for MIDI: of a stage that is not heard, every note ends.
+    pub fn settle_midi(&mut self, in_time: bool, outputs: &mut [Option<MidiBuffer>]) {
+        let is_heard = in_time && self.own.target() == 1.0;
+        for (held, out) in self.held.iter_mut().zip(outputs) {
+            let Some(out) = out else { continue };
+            if is_heard {
+                out.iter().for_each(|(_, message)| held.note(message));
+            } else {
+                out.clear();
+                held.end_all(0, out);
+            }
+        }
+    }
+
+    /// [audio thread] Puts the pipelined block that is over on its way.
+    pub fn send(&mut self, started: Started) {
+        for (line, staging) in self.later.iter_mut().zip(&self.staging) {
+            line.push(&staging[..started.frames]);
+        }
+        for (queue, staging) in self.midi_later.iter_mut().zip(&mut self.midi_staging) {
+            let Some(staging) = staging else { continue };
+            let from = started.frame + self.shape.later;
+            staging.iter().for_each(|(at, message)| queue.push(from + at as u64, message));
+            staging.clear();
+        }
+    }
+
+    /// [audio thread] What is heard now of what was put on its way before.
+    pub fn receive(
+        &mut self,
+        frame: u64,
+        frames: usize,
+        before: usize,
+        outputs: &mut [Vec<f32>],
+        midi: &mut [Option<MidiBuffer>],
+    ) {
+        for (line, output) in self.later.iter().zip(outputs) {
+            let (a, b) = line.tap(self.shape.later as usize - before, before, 0, frames);
+            output[..a.len()].copy_from_slice(a);
+            output[a.len()..frames].copy_from_slice(b);
+        }
+        for (queue, out) in self.midi_later.iter_mut().zip(midi) {
+            let end = frame + frames as u64;
+            match out {
+                Some(out) => queue.pop(frame, end, |at, message| out.push(at, message)),
+                None => queue.pop(frame, end, |_, _| true),
+            }
+        }
+    }
+}

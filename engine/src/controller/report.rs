@@ -1,0 +1,92 @@
+//! What the control thread can tell of the engine.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use aulos_protocol::{Frames, LatencyReport, LatencyRow, LinkLatency, NodeFaults, NodeId, Unaligned};
+
+use super::Controller;
+use crate::{
+    compile::{self, Timing},
+    graph::{Graph, StageId},
+};
+
+/// How often budgets are worked out, in frames.
+const BUDGETED_EVERY: u64 = 4800;
+
+impl Controller {
+    fn slug(&self, id: NodeId) -> String {
+        match self.session.nodes.get(&id) {
+            Some(node) => node.slug.to_string(),
+            None => format!("#{id}"),
+        }
+    }
+
+    /// Arrival of the outputs: how long the whole graph takes, in frames.
+    pub fn total_latency(&self) -> u64 {
+        compile::total(&self.arrivals)
+    }
+
+    /// When every stage is heard, by how much every link is delayed, and what is not aligned.
+    pub fn latency(&self) -> LatencyReport {
+        let mut stages: Vec<(&StageId, &Timing)> = self.arrivals.stages.iter().collect();
+        stages.sort_by_key(|(id, timing)| (timing.arrival, **id));
+        let row = |(id, timing): (&StageId, &Timing)| LatencyRow {
+            node: self.slug(id.node),
+            stage: id.stage.name().to_owned(),
+            arrival: Frames(timing.arrival),
+            latency: Frames(timing.latency),
+        };
+        let mut links = Vec::new();
+        let mut unaligned = Vec::new();
+        for (id, (delay, early)) in compile::timings(&Graph::of(&self.session), &self.arrivals) {
+            let Some(link) = self.session.links.get(&id) else { continue };
+            let (from, to) = (self.session.port_text(&link.from), self.session.port_text(&link.to));
+            if early != 0 {
+                unaligned.push(Unaligned { from: from.clone(), to: to.clone(), early });
+            }
+            links.push(LinkLatency { from, to, delay: Frames(delay), gain: link.gain });
+        }
+        LatencyReport {
+            rate: self.session.rate,
+            total: Frames(self.total_latency()),
+            stages: stages.into_iter().map(row).collect(),
+            links,
+            unaligned,
+        }
+    }
+
+    /// The nodes that have put out what is no sound, were late, or lost messages.
+    pub fn faults(&self) -> Vec<NodeFaults> {
+        let mut faults: Vec<NodeFaults> = Vec::new();
+        for (id, instance) in self.rack.vitals() {
+            let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed);
+            let vitals = &instance.vitals;
+            let more = [&vitals.not_finite, &vitals.denormal, &vitals.late, &vitals.midi_dropped].map(of);
+            if more == [0; 4] {
+                continue;
+            }
+            let node = self.slug(id.stage.node);
+            let [not_finite, denormal, late, midi_dropped] = more;
+            match faults.last_mut().filter(|last| last.node == node) {
+                Some(last) => {
+                    last.not_finite += not_finite;
+                    last.denormal += denormal;
+                    last.late += late;
+                    last.midi_dropped += midi_dropped;
+                }
+                None => faults.push(NodeFaults { node, not_finite, denormal, late, midi_dropped }),
+            }
+        }
+        faults
+    }
+
+    /// Works out how long before the end of a cycle everything that may be late must be there: what all tasks
+    /// behind it take. Once in a while, from what they have taken.
+    pub(super) fn budget(&mut self, now: u64) {
+        if !self.rack.may_be_late() || now < self.budgeted + BUDGETED_EVERY {
+            return;
+        }
+        self.budgeted = now;
+        self.rack.budget();
+    }
+}

@@ -1,0 +1,90 @@
+//! Solo in place: which links pass while strips are soloed.
+
+use aulos_nodes::Stage;
+use aulos_protocol::{NodeKind, Session, params, ports::Signal};
+use petgraph::{
+    Direction::{self, Incoming, Outgoing},
+    graph::{DiGraph, NodeIndex},
+};
+
+use super::{Edge, EdgeId, StageId};
+
+/// What a stage is to solo.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// No strip.
+    Free,
+    /// A strip that is not soloed.
+    Strip,
+    Soloed,
+    Safe,
+}
+
+fn role(session: &Session, stage: StageId) -> Role {
+    let Some(node) = session.nodes.get(&stage.node) else { return Role::Free };
+    let on = |name| params::number(node, name).is_some_and(|value| value != 0.0);
+    match stage.stage {
+        Stage::Strip | Stage::Whole(NodeKind::Bus) if on("solo") => Role::Soloed,
+        Stage::Strip | Stage::Whole(NodeKind::Bus | NodeKind::Output | NodeKind::Click)
+            if on("solo_safe") =>
+        {
+            Role::Safe
+        }
+        Stage::Strip | Stage::Whole(NodeKind::Bus | NodeKind::Master) => Role::Strip,
+        _ => Role::Free,
+    }
+}
+
+/// Sets the gain of every link that does not pass to 0.
+///
+/// While anything is soloed, a link passes if it lies on a path through a soloed strip, or on one through
+/// something solo-safe with no unsoloed strip before it; a path may begin anywhere. Connections inside of a node
+/// and MIDI always pass: what a strip plays is shut behind it.
+pub fn shut(graph: &mut DiGraph<StageId, Edge>, session: &Session) {
+    let roles: Vec<Role> = graph.node_weights().map(|stage| role(session, *stage)).collect();
+    if !roles.contains(&Role::Soloed) {
+        return;
+    }
+    let all = |_: NodeIndex| true;
+    let of = |role| -> Vec<NodeIndex> {
+        graph.node_indices().filter(|stage| roles[stage.index()] == role).collect()
+    };
+    let (soloed, safe) = (of(Role::Soloed), of(Role::Safe));
+    let behind_solo = reach(graph, &soloed, Outgoing, all);
+    let before_solo = reach(graph, &soloed, Incoming, all);
+    let behind_safe = reach(graph, &safe, Outgoing, all);
+    // From what is safe back to the first strip that is not soloed. What else is safe goes on by itself.
+    let before_safe =
+        reach(graph, &safe, Incoming, |stage| matches!(roles[stage.index()], Role::Free | Role::Soloed));
+    for edge in graph.edge_indices() {
+        let Some((from, to)) = graph.edge_endpoints(edge) else { continue };
+        let (from, to) = (from.index(), to.index());
+        let free_way = before_safe[to] && matches!(roles[from], Role::Free | Role::Soloed);
+        let passes = behind_solo[from] || before_solo[to] || behind_safe[from] || free_way;
+        let weight = &mut graph[edge];
+        if !passes && weight.signal == Signal::Audio && matches!(weight.id, EdgeId::Link(_)) {
+            weight.gain = 0.0;
+        }
+    }
+}
+
+/// The stages `from` and all that can be reached from them through stages that are `open`.
+fn reach(
+    graph: &DiGraph<StageId, Edge>,
+    from: &[NodeIndex],
+    direction: Direction,
+    open: impl Fn(NodeIndex) -> bool,
+) -> Vec<bool> {
+    let mut reached = vec![false; graph.node_count()];
+    let mut next = from.to_vec();
+    from.iter().for_each(|stage| reached[stage.index()] = true);
+    while let Some(stage) = next.pop() {
+        for neighbour in graph.neighbors_directed(stage, direction) {
+            if !reached[neighbour.index()] && open(neighbour) {
+                reached[neighbour.index()] = true;
+                next.push(neighbour);
+            }
+        }
+    }
+    reached
+}
