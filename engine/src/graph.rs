@@ -2,7 +2,10 @@
 
 mod solo;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use aulos_nodes::Stage;
 use aulos_protocol::{
@@ -75,15 +78,15 @@ pub struct Rank {
 /// The stages of a session and how they are connected. Links into one input are edges of their own.
 #[derive(Debug)]
 pub struct Graph {
-    /// The stages, with edges from source to destination.
+    /// The stages in the order of their numbers, with edges from source to destination.
     pub graph: DiGraph<StageId, Edge>,
-    /// Where each stage is in the graph.
-    pub index: BTreeMap<StageId, NodeIndex>,
 }
 
-/// Where a port is: the stage that it belongs to, its channel there, and its place in the alphabet.
+/// Where a port is: the stage that it belongs to (which of the node's it is), its channel there, and its place
+/// in the alphabet.
 struct Place {
     stage: Stage,
+    nth: usize,
     signal: Signal,
     channel: usize,
     order: u16,
@@ -92,12 +95,12 @@ struct Place {
 fn places(node: &Node) -> BTreeMap<String, Place> {
     let groups = ports::groups(node.kind, node.channels);
     let mut places = BTreeMap::new();
-    for stage in Stage::of(node.kind) {
+    for (nth, stage) in Stage::of(node.kind).iter().enumerate() {
         let mut counts = BTreeMap::new();
         for group in groups.iter().filter(|group| stage.has(group)) {
             let channel: &mut usize = counts.entry((group.direction, group.signal)).or_default();
             for port in group.port_names() {
-                let place = Place { stage: *stage, signal: group.signal, channel: *channel, order: 0 };
+                let place = Place { stage: *stage, nth, signal: group.signal, channel: *channel, order: 0 };
                 places.insert(port, place);
                 *channel += 1;
             }
@@ -109,30 +112,43 @@ fn places(node: &Node) -> BTreeMap<String, Place> {
     places
 }
 
-/// Whether nothing that enters or leaves a node is delayed for the sake of others.
-fn is_exempt(node: &Node) -> bool {
-    params::number(node, "low_latency_monitor").is_some_and(|on| on != 0.0)
+/// A node while the graph is built: its first stage, and where its ports are.
+struct Built {
+    first: usize,
+    /// Whether nothing that enters or leaves it is delayed for the sake of others.
+    exempt: bool,
+    ports: Rc<BTreeMap<String, Place>>,
 }
 
 impl Graph {
     /// The graph of a session whose links name ports that exist.
     pub fn of(session: &Session) -> Self {
         let mut graph = DiGraph::new();
-        let mut index = BTreeMap::new();
-        let mut ports_of = BTreeMap::new();
+        let mut nodes: Vec<(NodeId, Built)> = Vec::with_capacity(session.nodes.len());
+        // Most nodes are of a few kinds and widths.
+        let mut ports_of: BTreeMap<(NodeKind, u16), Rc<BTreeMap<String, Place>>> = BTreeMap::new();
         for node in session.nodes.values() {
+            let first = graph.node_count();
             for stage in Stage::of(node.kind) {
-                let id = StageId { node: node.id, stage: *stage };
-                index.insert(id, graph.add_node(id));
+                graph.add_node(StageId { node: node.id, stage: *stage });
             }
-            ports_of.insert(node.id, places(node));
+            let ports = ports_of.entry((node.kind, node.channels)).or_insert_with(|| Rc::new(places(node)));
+            let exempt = params::number(node, "low_latency_monitor").is_some_and(|on| on != 0.0);
+            nodes.push((node.id, Built { first, exempt, ports: ports.clone() }));
         }
-        let exempt: BTreeSet<NodeId> =
-            session.nodes.values().filter(|node| is_exempt(node)).map(|node| node.id).collect();
+        let place = |port: &PortRef| {
+            let found = nodes.binary_search_by_key(&port.node, |(id, _)| *id).ok()?;
+            let Built { first, exempt, ports } = &nodes[found].1;
+            let place = ports.get(&port.port)?;
+            Some((NodeIndex::new(first + place.nth), *exempt, place))
+        };
         let mut patched = BTreeSet::new();
         for link in session.links.values() {
-            let place = |port: &PortRef| ports_of.get(&port.node)?.get(&port.port);
-            let (Some(from), Some(to)) = (place(&link.from), place(&link.to)) else { continue };
+            let (Some((source, from_exempt, from)), Some((destination, to_exempt, to))) =
+                (place(&link.from), place(&link.to))
+            else {
+                continue;
+            };
             if to.stage == Stage::Strip {
                 patched.insert((link.to.node, to.channel));
             }
@@ -140,44 +156,32 @@ impl Graph {
             let edge = Edge {
                 id: EdgeId::Link(link.id),
                 signal: from.signal,
-                exempt: exempt.contains(&link.from.node) || exempt.contains(&link.to.node),
+                exempt: from_exempt || to_exempt,
                 output: from.channel,
                 input: to.channel,
                 gain: link.gain.factor(),
                 rank,
             };
-            let source = index[&StageId { node: link.from.node, stage: from.stage }];
-            graph.add_edge(source, index[&StageId { node: link.to.node, stage: to.stage }], edge);
+            graph.add_edge(source, destination, edge);
         }
-        for track in session.nodes.values().filter(|node| node.kind == NodeKind::Track) {
-            let at = |stage| index[&StageId { node: track.id, stage }];
+        let tracks = session.nodes.values().zip(&nodes).filter(|(node, _)| node.kind == NodeKind::Track);
+        for (track, (_, Built { first, exempt, .. })) in tracks {
+            let [player, source, strip] = [0, 1, 2].map(|nth| NodeIndex::new(first + nth));
             for channel in 0..track.channels {
                 let edge = |id| {
                     let rank = Rank::of_player(track.id, channel);
                     let channel = usize::from(channel);
-                    let exempt = exempt.contains(&track.id);
-                    Edge {
-                        id,
-                        signal: Signal::Audio,
-                        exempt,
-                        output: channel,
-                        input: channel,
-                        gain: 1.0,
-                        rank,
-                    }
+                    let (signal, exempt) = (Signal::Audio, *exempt);
+                    Edge { id, signal, exempt, output: channel, input: channel, gain: 1.0, rank }
                 };
-                graph.add_edge(at(Stage::Player), at(Stage::Source), edge(EdgeId::Player(track.id, channel)));
+                graph.add_edge(player, source, edge(EdgeId::Player(track.id, channel)));
                 if !patched.contains(&(track.id, usize::from(channel))) {
-                    graph.add_edge(
-                        at(Stage::Source),
-                        at(Stage::Strip),
-                        edge(EdgeId::Normal(track.id, channel)),
-                    );
+                    graph.add_edge(source, strip, edge(EdgeId::Normal(track.id, channel)));
                 }
             }
         }
         solo::shut(&mut graph, session);
-        Self { graph, index }
+        Self { graph }
     }
 
     /// The stages, each after all that enters it; empty if there is a cycle.
@@ -185,8 +189,17 @@ impl Graph {
         toposort(&self.graph, None).unwrap_or_default()
     }
 
+    /// Where a stage is in the graph.
+    pub fn find(&self, stage: &StageId) -> Option<NodeIndex> {
+        let found = self.graph.raw_nodes().binary_search_by_key(stage, |node| node.weight);
+        found.ok().map(NodeIndex::new)
+    }
+
     /// The refusal that names a cycle, if there is one.
     pub fn find_cycle(&self, session: &Session) -> Option<Error> {
+        if toposort(&self.graph, None).is_ok() {
+            return None;
+        }
         let knot = tarjan_scc(&self.graph)
             .into_iter()
             .find(|scc| scc.len() > 1 || self.graph.contains_edge(scc[0], scc[0]))?;

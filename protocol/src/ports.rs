@@ -88,6 +88,24 @@ impl Group {
         }
     }
 
+    /// The channel of the port `name`, if it is one of the group's.
+    pub fn channel_of(&self, name: &str) -> Option<u16> {
+        if self.signal == Signal::Midi {
+            return (name == self.name).then_some(0);
+        }
+        let channel = match (self.channels, name.strip_prefix(self.name)?.strip_prefix('_')?) {
+            (2, "L") => 0,
+            (2, "R") => 1,
+            (2, _) => return None,
+            // As it is written in a name, no other way.
+            (_, number) if number.starts_with(|c: char| matches!(c, '1'..='9')) => {
+                number.parse::<u16>().ok()? - 1
+            }
+            _ => return None,
+        };
+        (channel < self.channels).then_some(channel)
+    }
+
     /// All port names in the order of the channels.
     pub fn port_names(&self) -> Vec<String> {
         (0..self.channels).map(|channel| self.port_name(channel)).collect()
@@ -96,9 +114,7 @@ impl Group {
 
 /// The group and channel of the port `name` of `node`.
 pub fn find(node: &Node, name: &str) -> Option<(Group, u16)> {
-    groups(node.kind, node.channels)
-        .into_iter()
-        .find_map(|group| (0..group.channels).find(|c| group.port_name(*c) == name).map(|c| (group, c)))
+    groups(node.kind, node.channels).into_iter().find_map(|group| Some((group, group.channel_of(name)?)))
 }
 
 /// How the channels of a source of `from` channels go to a destination of `to` channels: pairs of channels
@@ -127,6 +143,23 @@ mod tests {
                 let names: Vec<_> = groups(kind, channels).iter().flat_map(Group::port_names).collect();
                 let unique: std::collections::BTreeSet<_> = names.iter().collect();
                 assert_eq!(unique.len(), names.len(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_port_is_found_by_its_name_and_by_nothing_else() {
+        for kind in NodeKind::ALL {
+            for channels in [1, 2, 3, 64] {
+                for group in groups(kind, channels) {
+                    for (channel, name) in group.port_names().iter().enumerate() {
+                        assert_eq!(group.channel_of(name), Some(channel as u16), "{name}");
+                    }
+                    let wrong = ["_0", "_01", "_+1", "_65", "_65537", "_", "", "_1 ", "_l", "_1_L", "_M"];
+                    for wrong in wrong.map(|wrong| format!("{}{wrong}", group.name)) {
+                        assert_eq!(group.channel_of(&wrong), None, "{wrong}");
+                    }
+                }
             }
         }
     }

@@ -24,7 +24,7 @@ pub struct Observed {
 impl Observed {
     /// Looks which stages of a session are pipelined.
     pub fn look(&mut self, graph: &Graph, session: &Session, workshop: &dyn Workshop) {
-        let stages = graph.index.keys().filter(|id| {
+        let stages = graph.graph.node_weights().filter(|id| {
             let lateness = session.nodes.get(&id.node).and_then(|node| workshop.lateness(id.stage, node));
             lateness == Some(Lateness::Pipelined)
         });
@@ -55,8 +55,8 @@ pub struct Timing {
 /// The timing of each stage.
 #[derive(Clone, Debug, Default)]
 pub struct Arrivals {
-    /// By stage.
-    pub stages: BTreeMap<StageId, Timing>,
+    /// In the order of the graph's stages, which is that of their numbers.
+    pub stages: Vec<(StageId, Timing)>,
     /// A feedback whose loop takes longer than it allows, so that what it gives back is late; the frames that
     /// it lacks.
     pub short_loop: Option<(NodeId, u64)>,
@@ -65,15 +65,17 @@ pub struct Arrivals {
 impl Arrivals {
     /// The timing of a stage.
     pub fn of(&self, stage: &StageId) -> Timing {
-        self.stages.get(stage).copied().unwrap_or_default()
+        let found = self.stages.binary_search_by_key(stage, |(id, _)| *id);
+        found.map_or(Timing::default(), |found| self.stages[found].1)
     }
 
-    /// By how many frames an edge is delayed, and by how many what it carries is then early (negative: late).
-    pub fn delay(&self, from: &StageId, to: &StageId, edge: &Edge) -> (u64, i64) {
-        let (from, to) = (self.of(from), self.of(to));
+    /// By how many frames an edge of the graph that they were made of is delayed, and by how many what it carries
+    /// is then early (negative: late).
+    pub fn delay(&self, edge: &EdgeReference<'_, Edge>) -> (u64, i64) {
+        let (from, to) = (self.stages[edge.source().index()].1, self.stages[edge.target().index()].1);
         let lacking = to.arrival as i64 - (from.arrival + from.latency) as i64;
         match u64::try_from(lacking) {
-            Ok(delay) if !edge.exempt => (delay, 0),
+            Ok(delay) if !edge.weight().exempt => (delay, 0),
             _ => (0, lacking),
         }
     }
@@ -108,7 +110,7 @@ pub fn arrivals(graph: &Graph, session: &Session, observed: &Observed) -> Arriva
         .values()
         .filter(|node| node.kind == NodeKind::Feedback)
         .filter_map(|node| {
-            let at = |stage| graph.index.get(&StageId { node: node.id, stage }).copied();
+            let at = |stage| graph.find(&StageId { node: node.id, stage });
             Some((node.id, at(Stage::FeedbackIn)?, at(Stage::FeedbackOut)?, stored(node)))
         })
         .collect();
@@ -176,8 +178,7 @@ pub fn total(arrivals: &Arrivals) -> u64 {
 pub fn timings(graph: &Graph, arrivals: &Arrivals) -> BTreeMap<LinkId, (u64, i64)> {
     let timing = |edge: EdgeReference<'_, Edge>| {
         let EdgeId::Link(link) = edge.weight().id else { return None };
-        let (from, to) = (graph.graph[edge.source()], graph.graph[edge.target()]);
-        Some((link, arrivals.delay(&from, &to, edge.weight())))
+        Some((link, arrivals.delay(&edge)))
     };
     graph.graph.edge_references().filter_map(timing).collect()
 }

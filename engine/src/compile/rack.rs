@@ -99,6 +99,8 @@ pub struct TermState {
     pub gain: f32,
     pub fade: RampSlot,
     pub life: Life,
+    /// Whether the graph that is being compiled has it.
+    pub wanted: bool,
     /// What travels on it and by how many frames it is delayed, if it is a MIDI link.
     pub midi: Option<(MidiSlot, u64)>,
 }
@@ -236,9 +238,8 @@ impl Rack {
     pub fn changed_playlists(&mut self, old: &Session, new: &Session) -> Vec<(NodeId, Playlist)> {
         let mut changed = Vec::new();
         for track in new.nodes.values().filter(|node| node.kind == NodeKind::Track) {
-            let Some(before) = old.nodes.get(&track.id).filter(|before| before.clips != track.clips) else {
-                continue;
-            };
+            let other = |before: &&Arc<Node>| !Arc::ptr_eq(before, track) && before.clips != track.clips;
+            let Some(before) = old.nodes.get(&track.id).filter(other) else { continue };
             let mut gone = self.playlist(before);
             gone.retain(|clip| !clip.dying && !track.clips.iter().any(|kept| kept.id == clip.id));
             let dying = self.dying_clips.entry(track.id).or_default();
@@ -320,15 +321,16 @@ impl Rack {
         let mut retimings = Vec::new();
         self.loops.retain(|node, _| session.nodes.contains_key(node));
         self.current.retain(|stage, id| {
-            let stays = graph.index.contains_key(stage);
+            let stays = graph.find(stage).is_some();
             if !stays && let Some(instance) = self.instances.get_mut(id) {
                 instance.ghost = true;
             }
             stays
         });
-        for stage in graph.index.keys() {
-            let Some(node) = session.nodes.get(&stage.node) else { continue };
-            let timing = arrivals.of(stage);
+        let nodes = session.nodes.values();
+        let of_nodes = nodes.flat_map(|node| Stage::of(node.kind).iter().map(move |_| node));
+        for ((stage, timing), node) in arrivals.stages.iter().zip(of_nodes) {
+            let timing = *timing;
             let tap = if stage.stage == Stage::FeedbackOut { arrivals.tap(session, node.id) } else { 0 };
             if let Some(instance) = self.current.get(stage).and_then(|id| self.instances.get_mut(id)) {
                 let same = Arc::ptr_eq(&instance.node, node) || same_structure(&instance.node, node);
@@ -414,25 +416,29 @@ impl Rack {
 
     /// Drops the ghosts that nobody hears any more, with what enters them.
     pub(super) fn forget_unheard(&mut self) {
-        loop {
-            // What ends in the driver is heard as long as anything enters it; all else, as long as anything
-            // leaves it.
-            let into_sinks = self.terms.keys().map(|term| term.to).filter(|to| to.stage.stage.is_sink());
-            // What enters a feedback is heard as long as that gives it back.
-            let loops: Vec<*const Slot<LoopLine>> = self.loops_heard().collect();
-            let into_loops = self.instances.iter().filter_map(|(id, instance)| match &instance.work {
-                Work::Take(line) if loops.contains(&Arc::as_ptr(line)) => Some(*id),
-                _ => None,
+        let mut ghosts: BTreeSet<InstanceId> =
+            self.instances.iter().filter(|(_, instance)| instance.ghost).map(|(id, _)| *id).collect();
+        while !ghosts.is_empty() {
+            // What ends in the driver is heard as long as anything enters it; what enters a feedback, as long as
+            // that gives it back; all else, as long as anything leaves it.
+            let loops: BTreeSet<*const Slot<LoopLine>> = self.loops_heard().collect();
+            let mut gone = ghosts.clone();
+            gone.retain(|id| match &self.instances[id].work {
+                Work::Take(line) => !loops.contains(&Arc::as_ptr(line)),
+                _ => true,
             });
-            let heard: BTreeSet<InstanceId> =
-                self.terms.keys().map(|term| term.from).chain(into_sinks).chain(into_loops).collect();
-            let before = self.instances.len();
-            self.instances.retain(|id, instance| !instance.ghost || heard.contains(id));
-            if self.instances.len() == before {
+            for id in self.terms.keys() {
+                gone.remove(&id.from);
+                if id.to.stage.stage.is_sink() {
+                    gone.remove(&id.to);
+                }
+            }
+            if gone.is_empty() {
                 return;
             }
-            let instances = &self.instances;
-            self.terms.retain(|id, _| instances.contains_key(&id.from) && instances.contains_key(&id.to));
+            ghosts.retain(|id| !gone.contains(id));
+            self.instances.retain(|id, _| !gone.contains(id));
+            self.terms.retain(|id, _| !gone.contains(&id.from) && !gone.contains(&id.to));
         }
     }
 

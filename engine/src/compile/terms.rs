@@ -36,20 +36,27 @@ pub struct Changes {
 /// leave the processor fade in. Only what ends in the driver fades by itself.
 pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes {
     let mut changes = Changes::default();
-    let mut wanted = BTreeSet::new();
+    // By the places of the stages in the graph.
+    let stages = graph.graph.node_weights();
+    let current: Vec<Option<InstanceId>> = stages.map(|stage| rack.current.get(stage).copied()).collect();
+    let unheard = |id: &Option<InstanceId>| {
+        // What a feedback keeps is heard much later than it enters, so that links fade into it too.
+        let fades = |id: &InstanceId| id.stage.stage.is_sink() || id.stage.stage == Stage::FeedbackIn;
+        let into_new = |id: &InstanceId| rack.instances[id].new && !fades(id);
+        rack.first || id.as_ref().is_some_and(into_new)
+    };
+    let unheard: Vec<bool> = current.iter().map(unheard).collect();
+    rack.terms.values_mut().for_each(|term| term.wanted = false);
     for reference in graph.graph.edge_references() {
         let edge = reference.weight();
-        let (from, to) = (graph.graph[reference.source()], graph.graph[reference.target()]);
-        let (Some(from_id), Some(to_id)) = (rack.current.get(&from), rack.current.get(&to)) else { continue };
-        let (delay, _) = arrivals.delay(&from, &to, edge);
+        let (from, to) = (reference.source().index(), reference.target().index());
+        let (Some(from), Some(to), unheard) = (current[from], current[to], unheard[to]) else { continue };
+        let (delay, _) = arrivals.delay(&reference);
         // Messages cannot fade: a MIDI link goes on with another delay.
         let fixed = if edge.signal == Signal::Midi { 0 } else { delay };
-        let id = TermId { edge: edge.id, from: *from_id, to: *to_id, delay: fixed };
-        wanted.insert(id);
-        // What a feedback keeps is heard much later than it enters, so that links fade into it too.
-        let fades_by_itself = to.stage.is_sink() || to.stage == Stage::FeedbackIn;
-        let unheard = rack.first || (rack.instances[to_id].new && !fades_by_itself);
+        let id = TermId { edge: edge.id, from, to, delay: fixed };
         if let Some(term) = rack.terms.get_mut(&id) {
+            term.wanted = true;
             term.exempt = edge.exempt;
             if let Some((_, known)) = &mut term.midi {
                 changes.realigns |= *known != delay;
@@ -71,6 +78,7 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
             gain: edge.gain,
             fade,
             life: Life::Live,
+            wanted: true,
             midi: (edge.signal == Signal::Midi).then(|| (rack.midi_line(), delay)),
         };
         rack.terms.insert(id, state);
@@ -81,7 +89,7 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
     }
     let dying = rack.dying();
     for (id, term) in &mut rack.terms {
-        if wanted.contains(id) || term.life != Life::Live {
+        if term.wanted || term.life != Life::Live {
             continue;
         }
         // What enters a ghost stays as it is: the ghost itself fades out.

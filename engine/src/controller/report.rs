@@ -28,9 +28,9 @@ impl Controller {
 
     /// When every stage is heard, by how much every link is delayed, and what is not aligned.
     pub fn latency(&self) -> LatencyReport {
-        let mut stages: Vec<(&StageId, &Timing)> = self.arrivals.stages.iter().collect();
-        stages.sort_by_key(|(id, timing)| (timing.arrival, **id));
-        let row = |(id, timing): (&StageId, &Timing)| LatencyRow {
+        let mut stages = self.arrivals.stages.clone();
+        stages.sort_by_key(|(id, timing)| (timing.arrival, *id));
+        let row = |(id, timing): (StageId, Timing)| LatencyRow {
             node: self.slug(id.node),
             stage: id.stage.name().to_owned(),
             arrival: Frames(timing.arrival),

@@ -59,10 +59,11 @@ pub fn check_delays(session: &Session, graph: &Graph) -> Result<(), Error> {
     let mut total: u64 = own.sum();
     let mut lines = BTreeMap::new();
     for edge in graph.graph.edge_references() {
-        let (from, to) = (graph.graph[edge.source()], graph.graph[edge.target()]);
-        let (delay, _) = arrivals.delay(&from, &to, edge.weight());
-        let line: &mut u64 = lines.entry((edge.source(), edge.weight().output)).or_default();
-        *line = delay.max(*line);
+        let (delay, _) = arrivals.delay(&edge);
+        if delay > 0 {
+            let line: &mut u64 = lines.entry((edge.source(), edge.weight().output)).or_default();
+            *line = delay.max(*line);
+        }
     }
     total += lines.values().sum::<u64>();
     if total <= MAX_DELAYED {
