@@ -7,9 +7,10 @@ use aulos_protocol::ports::{Direction, Signal};
 
 use super::{
     latency::Timing,
+    order::Order,
     rack::{Instance, Life, Rack, TermState},
 };
-use crate::plan::{Input, InstanceId, MidiInput, MidiTerm, Output, Plan, SILENCE, Sink, Task, Term, TermId};
+use crate::plan::{Input, MidiInput, MidiTerm, Output, Plan, SILENCE, Sink, Task, Term, TermId};
 
 /// What is known to be done where a task begins: only what the task itself must wait for.
 ///
@@ -74,45 +75,62 @@ struct Entering<'a> {
     id: &'a TermId,
     state: &'a TermState,
     from: usize,
+    /// What it reads.
+    content: usize,
 }
 
 /// Assigns buffers and writes the plan.
-pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
-    let index: BTreeMap<InstanceId, usize> = order.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    let mut entering: Vec<Vec<Entering<'_>>> = order.iter().map(|_| Vec::new()).collect();
-    let mut messages: Vec<Vec<Entering<'_>>> = order.iter().map(|_| Vec::new()).collect();
-    let mut midi_heard: BTreeSet<(usize, usize)> = BTreeSet::new();
-    for (id, state) in rack.terms.iter().filter(|(_, state)| state.midi.is_some()) {
-        midi_heard.insert((index[&id.from], state.output));
-        messages[index[&id.to]].push(Entering { id, state, from: index[&id.from] });
-    }
-    for (id, state) in rack.terms.iter().filter(|(_, state)| state.midi.is_none()) {
-        entering[index[&id.to]].push(Entering { id, state, from: index[&id.from] });
-    }
-    let reads: Vec<Vec<(usize, usize)>> = entering.iter().map(|terms| reads(terms)).collect();
-    let mut readers: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-    reads.iter().flatten().for_each(|read| *readers.entry(*read).or_default() += 1);
-    let bags = order.iter().map(|_| None).collect();
-    let mut pool = Pool { count: SILENCE + 1, contents: Vec::new(), bags };
+pub fn plan(rack: &Rack, order: &Order) -> Plan {
+    let count = order.tasks.len();
+    let mut instances: Vec<_> = order.task_of.iter().zip(rack.instances.values()).collect();
+    instances.sort_unstable_by_key(|(task, _)| **task);
+    let outputs_of = |task: usize| order.tasks[task].stage.stage.outputs(&instances[task].1.node);
     // The number of the first content that each task renders.
-    let mut first_content: Vec<usize> = Vec::with_capacity(order.len());
+    let mut contents = 0;
+    let first_content: Vec<usize> = (0..count)
+        .map(|task| {
+            contents += outputs_of(task);
+            contents - outputs_of(task)
+        })
+        .collect();
+    let mut entering: Vec<Vec<Entering<'_>>> = (0..count).map(|_| Vec::new()).collect();
+    let mut messages: Vec<Vec<Entering<'_>>> = (0..count).map(|_| Vec::new()).collect();
+    let mut midi_heard: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for ((id, state), (from, to)) in rack.terms.iter().zip(&order.ends) {
+        if state.midi.is_some() {
+            midi_heard.insert((*from, state.output));
+            messages[*to].push(Entering { id, state, from: *from, content: 0 });
+            continue;
+        }
+        let content = first_content[*from] + state.output;
+        entering[*to].push(Entering { id, state, from: *from, content });
+    }
+    let mut readers = vec![0; contents];
+    for terms in &entering {
+        reads(terms).iter().for_each(|(_, content)| readers[*content] += 1);
+    }
+    let bags = (0..count).map(|_| None).collect();
+    let mut pool = Pool { count: SILENCE + 1, contents: Vec::with_capacity(contents), bags };
     let mut plan = Plan { midi_buffers: SILENCE + 1, ..Plan::default() };
-    for (task, (id, mut terms)) in order.iter().zip(entering).enumerate() {
-        let instance = &rack.instances[id];
+    for (task, (id, mut terms)) in order.tasks.iter().zip(entering).enumerate() {
+        let instance = instances[task].1;
         let mut bag = Bag::default();
-        reads[task].iter().for_each(|(source, _)| pool.inherit(&mut bag, *source));
+        let reads = reads(&terms);
+        reads.iter().for_each(|(source, _)| pool.inherit(&mut bag, *source));
         terms.sort_unstable_by_key(|term| (term.state.input, term.state.rank, *term.id));
         let mut terms = terms.into_iter().peekable();
         let mut inputs = Vec::new();
         for channel in 0..id.stage.stage.inputs(&instance.node) {
             let mut summed = Vec::new();
-            while let Some(Entering { id, state, from }) = terms.next_if(|term| term.state.input == channel) {
+            while let Some(Entering { id, state, from, content }) =
+                terms.next_if(|term| term.state.input == channel)
+            {
                 summed.push(Term {
                     id: *id,
                     rank: state.rank,
                     task: from,
-                    buffer: plan.tasks[from].outputs[state.output].buffer,
-                    line: rack.line_of.get(id).cloned(),
+                    buffer: pool.contents[content].0,
+                    line: if id.delay > 0 { rack.line_of.get(id).cloned() } else { None },
                     fade: state.fade.clone(),
                     aligned: state.life == Life::Live && !instance.ghost && !state.exempt,
                 });
@@ -120,20 +138,17 @@ pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
             let buffer = if summed.is_empty() { SILENCE } else { pool.take(&mut bag) };
             inputs.push(Input { buffer, terms: summed });
         }
-        let outputs: Vec<Output> = (0..id.stage.stage.outputs(&instance.node))
-            .map(|output| {
-                let lines = rack.lines.get(&(*id, output)).into_iter().flatten();
-                let lines = lines.map(|line| line.slot.clone()).collect();
-                Output { buffer: pool.take(&mut bag), lines }
-            })
-            .collect();
-        first_content.push(pool.contents.len());
-        for (output, Output { buffer, .. }) in outputs.iter().enumerate() {
-            let readers = readers.get(&(task, output)).copied().unwrap_or(0);
-            pool.contents.push((*buffer, readers));
+        let mut outputs = Vec::new();
+        for output in 0..outputs_of(task) {
+            let buffer = pool.take(&mut bag);
+            let lines = rack.lines.get(&(*id, output)).into_iter().flatten();
+            outputs.push(Output { buffer, lines: lines.map(|line| line.slot.clone()).collect() });
+        }
+        for (content, output) in (first_content[task]..).zip(&outputs) {
+            pool.contents.push((output.buffer, readers[content]));
             // The driver takes what a sink renders when everything is done.
-            if readers == 0 && !id.stage.stage.is_sink() {
-                bag.idle.push(*buffer);
+            if readers[content] == 0 && !id.stage.stage.is_sink() {
+                bag.idle.push(output.buffer);
             }
         }
         if id.stage.stage.is_sink() {
@@ -145,9 +160,7 @@ pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
             }));
         }
         bag.idle.extend(inputs.iter().map(|input| input.buffer).filter(|buffer| *buffer != SILENCE));
-        for (source, output) in &reads[task] {
-            pool.note(&mut bag, first_content[*source] + output, 1);
-        }
+        reads.iter().for_each(|(_, content)| pool.note(&mut bag, *content, 1));
         pool.bags[task] = Some(bag);
         let midi_inputs =
             midi_inputs(&mut plan, id.stage.stage, std::mem::take(&mut messages[task]), instance);
@@ -181,9 +194,9 @@ pub fn plan(rack: &Rack, order: &[InstanceId]) -> Plan {
     plan
 }
 
-/// The outputs that a task reads, each once: the task that renders it and its channel.
+/// The contents that a task reads, each once, with the task that renders it.
 fn reads(terms: &[Entering<'_>]) -> Vec<(usize, usize)> {
-    let mut reads: Vec<_> = terms.iter().map(|term| (term.from, term.state.output)).collect();
+    let mut reads: Vec<_> = terms.iter().map(|term| (term.from, term.content)).collect();
     reads.sort_unstable();
     reads.dedup();
     reads
@@ -199,7 +212,7 @@ fn midi_inputs(
     let mut inputs: Vec<MidiInput> = (0..stage.ports(&instance.node, Direction::In, Signal::Midi))
         .map(|_| MidiInput { buffer: SILENCE, terms: Vec::new() })
         .collect();
-    for Entering { id, state, from } in terms {
+    for Entering { id, state, from, .. } in terms {
         let Some((line, delay)) = &state.midi else { continue };
         let Some(buffer) = plan.tasks[from].midi_outputs[state.output] else { continue };
         inputs[state.input].terms.push(MidiTerm {

@@ -5,6 +5,7 @@
 
 mod budget;
 mod buffers;
+mod growing;
 mod latency;
 mod moment;
 mod order;

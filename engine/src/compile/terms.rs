@@ -9,6 +9,7 @@ use petgraph::visit::EdgeRef;
 use super::{
     latency::Arrivals,
     moment::{Lead, Moment},
+    order::Order,
     rack::{Life, Rack, TermState},
 };
 use crate::{
@@ -105,7 +106,7 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
 
 /// Gives every delayed term its line, and says which terms begin to fade, and when.
 /// Answers also whether anything is to be aligned again.
-pub fn fades(rack: &mut Rack, order: &[InstanceId], mut changes: Changes) -> (Vec<FadeStart>, bool) {
+pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes) -> (Vec<FadeStart>, bool) {
     let mut delayed: Vec<(TermId, usize)> =
         rack.terms.iter().filter(|(id, _)| id.delay > 0).map(|(id, term)| (*id, term.output)).collect();
     // The longest first: its line serves the others.
@@ -122,6 +123,9 @@ pub fn fades(rack: &mut Rack, order: &[InstanceId], mut changes: Changes) -> (Ve
     // What takes over from a term that fades out, so that both cross at the same frames.
     let heirs: BTreeMap<EdgeId, TermId> =
         changes.moving.iter().filter(|id| changes.new.contains(id)).map(|id| (id.edge, *id)).collect();
+    let awaited = |(id, _): &(&TermId, Lead)| heirs.get(&id.edge) == Some(id);
+    let leads: BTreeMap<TermId, Lead> =
+        rack.terms.keys().zip(leads).filter(awaited).map(|(id, lead)| (*id, lead)).collect();
     // A term that was to fade out for an heir that is itself replaced waits for the newest heir.
     let mut put_off = Vec::new();
     let now = rack.dying();
@@ -146,10 +150,7 @@ pub fn fades(rack: &mut Rack, order: &[InstanceId], mut changes: Changes) -> (Ve
                 Life::Live => (term.gain, id),
                 Life::Dying(_) => (0.0, heirs.get(&id.edge).unwrap_or(id)),
             };
-            let lead = match changes.new.contains(like) {
-                true => leads.get(like).copied().unwrap_or_default(),
-                false => Lead::default(),
-            };
+            let lead = leads.get(like).copied().unwrap_or_default();
             let begin = if put_off { Begin::PutOff(lead) } else { Begin::Ready(lead) };
             Some(FadeStart { term: *id, fade: term.fade.clone(), to, begin, ends: 0 })
         })
@@ -176,29 +177,42 @@ pub fn regate(rack: &mut Rack, graph: &Graph, at: Option<u64>) -> Vec<FadeStart>
 }
 
 /// How long each term must wait until what it carries has nothing of the empty beginning of a processor or a
-/// line in it. Notes the same of the processors that are new.
-fn leads(rack: &mut Rack, order: &[InstanceId], full: &BTreeMap<TermId, Lead>) -> BTreeMap<TermId, Lead> {
-    let mut entering: BTreeMap<InstanceId, Vec<TermId>> = BTreeMap::new();
-    for id in rack.terms.keys() {
-        entering.entry(id.to).or_default().push(*id);
+/// line in it, in the order of the rack. Notes the same of the processors that are new.
+fn leads(rack: &mut Rack, order: &Order, full: &BTreeMap<TermId, Lead>) -> Vec<Lead> {
+    let mut entering: Vec<(usize, usize, usize, &TermId)> = order
+        .ends
+        .iter()
+        .zip(rack.terms.keys())
+        .enumerate()
+        .map(|(term, ((from, to), id))| (*to, term, *from, id))
+        .collect();
+    entering.sort_unstable_by_key(|(to, term, ..)| (*to, *term));
+    let mut ready = vec![Lead::default(); order.tasks.len()];
+    // Of the processors that are new, how long they warm up.
+    let mut warm_up = vec![None; order.tasks.len()];
+    for (instance, task) in rack.instances.values().zip(&order.task_of) {
+        ready[*task] = instance.ready.lead(0);
+        warm_up[*task] = instance.new.then_some(instance.warm_up);
     }
-    let mut leads = BTreeMap::new();
-    for id in order {
+    let first = rack.first;
+    let mut leads = vec![Lead::default(); entering.len()];
+    let mut entering = entering.into_iter().peekable();
+    for task in 0..order.tasks.len() {
         let mut lead = Lead::default();
-        for term in entering.get(id).into_iter().flatten() {
-            let source = rack.instances[&term.from].ready.lead(0);
-            let carried = source.plus(term.delay).and(full.get(term).copied().unwrap_or_default());
-            leads.insert(*term, carried);
-            lead = lead.and(carried);
+        while let Some((_, term, from, id)) = entering.next_if(|(to, ..)| *to == task) {
+            let filled = full.get(id).copied().unwrap_or_default();
+            leads[term] = ready[from].plus(id.delay).and(filled);
+            lead = lead.and(leads[term]);
         }
-        let (first, batch) = (rack.first, rack.dying().batch);
-        if let Some(instance) = rack.instances.get_mut(id)
-            && instance.new
-        {
-            let warm = lead.plus(instance.warm_up).and(Lead::wait(instance.warm_up));
+        if let Some(warm_up) = warm_up[task] {
+            let warm = lead.plus(warm_up).and(Lead::wait(warm_up));
             // Before the first frame there was silence, and a processor begins with silence.
-            instance.ready = Moment::new(batch, if first { Lead::default() } else { warm });
+            ready[task] = if first { Lead::default() } else { warm };
         }
+    }
+    let batch = rack.dying().batch;
+    for (instance, task) in rack.instances.values_mut().zip(&order.task_of).filter(|(i, _)| i.new) {
+        instance.ready = Moment::new(batch, ready[*task]);
     }
     leads
 }
