@@ -13,7 +13,7 @@ use aulos_protocol::{
     ports::{self, Signal},
 };
 use petgraph::{
-    algo::{tarjan_scc, toposort},
+    algo::{kosaraju_scc, toposort},
     graph::{DiGraph, NodeIndex},
     visit::EdgeRef,
 };
@@ -200,7 +200,8 @@ impl Graph {
         if toposort(&self.graph, None).is_ok() {
             return None;
         }
-        let knot = tarjan_scc(&self.graph)
+        // Not Tarjan's: petgraph's calls itself for every node on a path.
+        let knot = kosaraju_scc(&self.graph)
             .into_iter()
             .find(|scc| scc.len() > 1 || self.graph.contains_edge(scc[0], scc[0]))?;
         let name = |at: NodeIndex| match session.nodes.get(&self.graph[at].node) {

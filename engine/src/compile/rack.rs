@@ -452,7 +452,7 @@ impl Rack {
 
     /// Leaves out connections that wait for others to have faded out.
     pub(super) fn hold_back(&mut self, held: &BTreeSet<TermId>) {
-        self.terms.retain(|id, _| !held.contains(id));
+        held.iter().for_each(|id| drop(self.terms.remove(id)));
     }
 
     /// A line that is good for `delay` behind an output, made if there is none, and when a tap of `delay` has

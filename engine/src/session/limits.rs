@@ -116,6 +116,32 @@ mod tests {
     }
 
     #[test]
+    fn a_long_chain_is_no_trouble_and_neither_is_closing_it() {
+        const LENGTH: usize = 40_000;
+        let new = |at| NewNode {
+            kind: NodeKind::Send,
+            name: Some(format!("s{at}")),
+            channels: Some(2),
+            params: Default::default(),
+        };
+        let link = |from: usize, to: usize| Command::Link {
+            from: format!("s{from}").parse().unwrap(),
+            to: format!("s{to}").parse().unwrap(),
+            gain: None,
+        };
+        let nodes = (0..LENGTH).map(|at| Command::AddNode(new(at)));
+        // A few pieces, as checking a piece costs what there is already.
+        let commands: Vec<_> = nodes.chain((1..LENGTH).map(|at| link(at - 1, at))).collect();
+        let mut session = Session::new("test", Rate::default());
+        for commands in commands.chunks(MAX_BATCH) {
+            session = apply(&session, &Command::Batch { commands: commands.to_vec() }).unwrap().0;
+        }
+        validate(&session).unwrap();
+        let refused = apply(&session, &link(LENGTH - 1, 0)).unwrap_err();
+        assert_eq!((refused.code, refused.path.len()), (ErrorCode::Cycle, LENGTH + 1));
+    }
+
+    #[test]
     fn adding_many_nodes_without_names_takes_no_time_to_speak_of() {
         let new = NewNode { kind: NodeKind::Bus, name: None, channels: None, params: Default::default() };
         let commands = vec![Command::AddNode(new); 3000];
