@@ -112,6 +112,7 @@ pub fn status() -> Status {
         undo: Some("set drums gain".into()),
         redo: None,
         warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
+        faults: Vec::new(),
     }
 }
 

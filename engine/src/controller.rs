@@ -392,7 +392,11 @@ impl Controller {
         if waits { Ok(()) } else { self.flush_now() }
     }
 
-    fn flush_now(&mut self) -> Result<(), Error> {
+    /// As [`Controller::flush`], without waiting for anything.
+    ///
+    /// # Errors
+    /// As [`Controller::flush`].
+    pub fn flush_now(&mut self) -> Result<(), Error> {
         if !std::mem::take(&mut self.untold) {
             return Ok(());
         }

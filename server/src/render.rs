@@ -141,7 +141,7 @@ impl Job {
             let until = if done < len { len } else { total };
             let frames = (until - done).min(block as u64) as usize;
             if done == len && self.render.tail.0 > 0 {
-                controller.transport(TransportChange::Pause)?;
+                controller.transport(TransportChange::Pause, None)?;
             }
             read_ahead.wait(frames as u64)?;
             cycle(&mut engine, &mut playback, frames);

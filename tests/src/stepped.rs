@@ -88,7 +88,7 @@ impl Stepped {
             present.chain(std::iter::repeat(0.0)).take(frames).collect()
         };
         let capture: Vec<Vec<f32>> = self.capture.iter().map(recorded).collect();
-        self.engine.process(&capture, &mut self.buffers, frames, &Patience);
+        self.engine.process(&capture, &mut self.buffers, frames, &Patience, u64::MAX);
         for (played, buffer) in self.played.iter_mut().zip(&self.buffers) {
             played.extend_from_slice(&buffer[..frames]);
         }
@@ -120,6 +120,7 @@ impl Stepped {
     /// Why it is refused.
     pub fn perform(&mut self, command: &Command) -> Result<Applied, Error> {
         let performed = self.controller.perform(command, &mut self.files)?;
+        self.controller.flush_now()?;
         let frame = Frames(self.take_over(performed.ticket));
         Ok(Applied {
             frame,
@@ -142,14 +143,14 @@ impl Stepped {
     /// # Panics
     /// If the engine refuses it.
     pub fn transport(&mut self, change: aulos_engine::TransportChange) {
-        self.controller.transport(change).unwrap_or_else(|e| panic!("{e}"));
-        self.engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 0, &Patience);
+        self.controller.transport(change, None).unwrap_or_else(|e| panic!("{e}"));
+        self.engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 0, &Patience, u64::MAX);
         self.controller.poll();
     }
 
     /// The frame at which the batch `ticket` is applied.
     fn take_over(&mut self, ticket: u64) -> u64 {
-        self.engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 0, &Patience);
+        self.engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 0, &Patience, u64::MAX);
         let applied = self.controller.poll().into_iter().find(|applied| applied.ticket == ticket);
         applied.map_or_else(|| panic!("the batch was not taken over"), |applied| applied.frame)
     }

@@ -1,6 +1,7 @@
 //! Commands that change the session.
 
-use aulos_protocol::{Applied, Command};
+use aulos_engine::Performed;
+use aulos_protocol::{Applied, Command, Error};
 
 use super::{Answer, Control, Told};
 
@@ -9,6 +10,16 @@ impl Control {
     pub(super) fn edit(&mut self, command: &Command, answer: Answer) {
         let performed = self.controller.perform(command, &mut self.library);
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
+        self.answer_when_heard(performed, None, answer);
+    }
+
+    /// Carries out an edit whose changes begin at a frame of the engine.
+    pub(super) fn edit_at(&mut self, command: &Command, at: u64, answer: Answer) {
+        let performed = self.controller.perform_at(command, at);
+        self.answer_when_heard(performed, Some(at), answer);
+    }
+
+    fn answer_when_heard(&mut self, performed: Result<Performed, Error>, at: Option<u64>, answer: Answer) {
         let performed = match performed {
             Ok(performed) => performed,
             Err(error) => return answer(Err(error)),
@@ -23,6 +34,6 @@ impl Control {
             warnings: performed.warnings.iter().map(ToString::to_string).collect(),
             ..Applied::default()
         };
-        self.wait_for(performed.ticket, applied, Told::Changes(performed.changes), Some(answer));
+        self.wait_for(performed.ticket, at, applied, Told::Changes(performed.changes), Some(answer));
     }
 }

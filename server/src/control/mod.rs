@@ -83,6 +83,7 @@ pub struct Setup {
 /// What waits until it is applied: the reply without its frame.
 struct Waiting {
     answer: Option<Answer>,
+    at: Option<Frames>,
     applied: aulos_protocol::Applied,
     event: Told,
     since: Instant,
@@ -111,7 +112,10 @@ pub struct Control {
     hub: Hub,
     inbox: Receiver<ToControl>,
     own: SyncSender<ToControl>,
-    waiting: BTreeMap<u64, Waiting>,
+    /// By the ticket of the batch that they wait for.
+    waiting: BTreeMap<u64, Vec<Waiting>>,
+    /// Timed changes of the transport: the frames at which they are told.
+    timed_transport: Vec<u64>,
     transport: VecDeque<transport::Order>,
     loop_range: Option<(u64, u64)>,
     operations: operations::Operations,
@@ -168,6 +172,7 @@ impl Control {
             inbox,
             own,
             waiting: BTreeMap::new(),
+            timed_transport: Vec::new(),
             transport: VecDeque::new(),
             loop_range: None,
             operations: operations::Operations::default(),
@@ -261,7 +266,10 @@ impl Control {
                 let changes = self.controller.dry_run(&command, &mut self.library);
                 answer(changes.map(|changes| Reply::WouldChange { changes }));
             }
-            Ask::Command(command) => self.command(command, answer),
+            Ask::Command(command) => match request.at {
+                Some(at) => self.command_at(&command, at.0, answer),
+                None => self.command(command, answer),
+            },
             Ask::Query(query) => answer(self.query(connection, &query)),
         }
     }
@@ -273,9 +281,11 @@ impl Control {
             | Command::Stop
             | Command::Locate { .. }
             | Command::Loop { .. } => {
-                return self.order_transport(&command, answer);
+                return self.order_transport(&command, None, answer);
             }
-            Command::NewSession { path, rate, discard } => self.new_session(&path, rate, discard),
+            Command::NewSession { path, rate, max_block, discard } => {
+                self.new_session(&path, rate, max_block, discard)
+            }
             Command::OpenSession { path, discard } => self.open_session(&path, discard),
             Command::SaveSession { path } => self.save_session(path.as_deref()),
             Command::Render(render) => self.start_render(render),
@@ -326,7 +336,8 @@ impl Control {
 
     /// Moves the stepped driver's clock.
     fn step(&mut self, blocks: Vec<u32>, answer: Answer) {
-        if let Err(error) = self.prepare_step(&blocks) {
+        // What was said before the step is heard in it.
+        if let Err(error) = self.prepare_step(&blocks).and_then(|()| self.controller.flush_now()) {
             return answer(Err(error));
         }
         let counters = self.controller.counters().clone();
@@ -368,6 +379,8 @@ impl Control {
         self.driver.exchange.collect();
         self.settle();
         self.carry_on_transport();
+        self.tell_timed_transport();
+        self.flush();
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
             self.load.look(&self.driver.stats);
@@ -388,23 +401,35 @@ impl Control {
     /// Answers the requests whose commands are heard by now.
     fn settle(&mut self) {
         for applied in self.controller.poll() {
-            let Some(waiting) = self.waiting.remove(&applied.ticket) else { continue };
             let frame = Frames(applied.frame);
-            match waiting.event {
-                Told::Changes(changes) if changes.is_empty() => {}
-                Told::Changes(changes) => {
-                    self.hub.tell(&Event::Changed { revision: waiting.applied.revision, frame, changes });
+            let aligned = applied.aligned.map(Frames);
+            let mut revision = None;
+            for waiting in self.waiting.remove(&applied.ticket).into_iter().flatten() {
+                let frame = waiting.at.map_or(frame, |at| at.max(frame));
+                match waiting.event {
+                    Told::Changes(changes) if changes.is_empty() => {}
+                    Told::Changes(changes) => {
+                        revision = Some(waiting.applied.revision);
+                        let revision = waiting.applied.revision;
+                        self.hub.tell(&Event::Changed { revision, frame, changes });
+                    }
+                    Told::Transport if waiting.at.is_some() => self.timed_transport.push(frame.0),
+                    Told::Transport => {
+                        let transport = self.transport_state();
+                        self.hub.tell(&Event::Transport { frame, transport });
+                    }
                 }
-                Told::Transport => {
-                    let transport = self.transport_state();
-                    self.hub.tell(&Event::Transport { frame, transport });
+                if let Some(answer) = waiting.answer {
+                    let applied = aulos_protocol::Applied { frame, aligned, ..waiting.applied };
+                    answer(Ok(Reply::Applied(applied)));
                 }
             }
-            if let Some(answer) = waiting.answer {
-                answer(Ok(Reply::Applied(aulos_protocol::Applied { frame, ..waiting.applied })));
+            if let (Some(revision), Some(frame)) = (revision, aligned) {
+                self.hub.tell(&Event::Aligned { revision, frame });
             }
         }
-        for waiting in self.waiting.values_mut().filter(|w| w.since.elapsed() > APPLY_TIMEOUT) {
+        let late = self.waiting.values_mut().flatten().filter(|w| w.since.elapsed() > APPLY_TIMEOUT);
+        for waiting in late {
             if let Some(answer) = waiting.answer.take() {
                 answer(Err(Error::new(
                     ErrorCode::Busy,
@@ -415,16 +440,50 @@ impl Control {
         }
     }
 
-    /// Has `ticket` answered when it is applied.
+    /// Tells of changes of the transport whose frame has come.
+    fn tell_timed_transport(&mut self) {
+        let now = self.controller.counters().frame();
+        let (due, later) = self.timed_transport.iter().partition(|frame| **frame < now);
+        self.timed_transport = later;
+        for frame in Vec::<u64>::into_iter(due) {
+            let transport = self.transport_state();
+            self.hub.tell(&Event::Transport { frame: Frames(frame), transport });
+        }
+    }
+
+    /// Sends the audio thread what was performed.
+    fn flush(&mut self) {
+        if let Err(error) = self.controller.flush() {
+            self.warn(&error);
+        }
+        if !self.waiting.is_empty() {
+            self.driver.touch();
+        }
+    }
+
+    /// Carries out a command at a frame of the engine.
+    fn command_at(&mut self, command: &Command, at: u64, answer: Answer) {
+        match command {
+            Command::Play
+            | Command::Pause
+            | Command::Stop
+            | Command::Locate { .. }
+            | Command::Loop { .. } => self.order_transport(command, Some(at), answer),
+            command => self.edit_at(command, at, answer),
+        }
+    }
+
+    /// Has `ticket` answered when it is applied; `at` is the frame from which it holds, if that is later.
     fn wait_for(
         &mut self,
         ticket: u64,
+        at: Option<u64>,
         applied: aulos_protocol::Applied,
         event: Told,
         answer: Option<Answer>,
     ) {
-        self.waiting.insert(ticket, Waiting { answer, applied, event, since: Instant::now() });
-        self.driver.touch();
+        let waiting = Waiting { answer, at: at.map(Frames), applied, event, since: Instant::now() };
+        self.waiting.entry(ticket).or_default().push(waiting);
     }
 
     fn warn(&mut self, error: &Error) {

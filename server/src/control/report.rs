@@ -67,6 +67,7 @@ impl Control {
             undo: history.undo_title().map(str::to_owned),
             redo: history.redo_title().map(str::to_owned),
             warnings: self.warnings.clone(),
+            faults: self.controller.faults(),
         }
     }
 

@@ -42,12 +42,17 @@ impl Control {
         &mut self,
         path: &str,
         rate: Option<Rate>,
+        max_block: Option<u32>,
         discard: bool,
     ) -> Result<Reply, Error> {
         let path = absolute(path)?;
         self.keep_unsaved(discard)?;
         let rate = rate.unwrap_or(self.controller.session().rate);
-        let session = fresh_session(&Self::name_of(&path), rate)?;
+        let mut session = fresh_session(&Self::name_of(&path), rate)?;
+        if let Some(frames) = max_block {
+            session::max_block(frames)?;
+            session.max_block = frames;
+        }
         let folder = Folder::create(&path, &session)?;
         self.exchange(Some(folder), session)
     }
@@ -135,7 +140,7 @@ impl Control {
         self.loop_range = None;
         self.warnings.clear();
         let gone = || Error::new(ErrorCode::Unavailable, "another session was opened meanwhile");
-        for waiting in std::mem::take(&mut self.waiting).into_values() {
+        for waiting in std::mem::take(&mut self.waiting).into_values().flatten() {
             if let Some(answer) = waiting.answer {
                 answer(Err(gone()));
             }

@@ -11,24 +11,32 @@ use crate::library::{Course, DISK_TIMEOUT};
 /// A change of the transport that waits for the disk, or for the one before it.
 pub(super) struct Order {
     change: TransportChange,
+    /// The engine's frame from which it is to hold, if not at once.
+    at: Option<u64>,
     answer: Option<Answer>,
     since: Option<Instant>,
 }
 
 impl Control {
     /// Takes a command to the transport; it is carried out in its turn.
-    pub(super) fn order_transport(&mut self, command: &Command, answer: Answer) {
+    pub(super) fn order_transport(&mut self, command: &Command, at: Option<u64>, answer: Answer) {
         const MOST: usize = 256;
         if self.transport.len() >= MOST {
             return answer(Err(Error::new(ErrorCode::Busy, "too many transport commands wait for the disk")
                 .remedy("wait until those before are carried out")));
+        }
+        // Of what is to come, one is read ahead.
+        let now = self.controller.counters().frame();
+        if at.is_some() && self.timed_transport.iter().any(|frame| *frame >= now) {
+            return answer(Err(Error::new(ErrorCode::Busy, "the transport has a timed change to come already")
+                .remedy("send this one when that has been carried out")));
         }
         match change(command) {
             Ok(change) => {
                 if matches!(change, TransportChange::Pause | TransportChange::Stop) {
                     self.give_up_waiting();
                 }
-                self.transport.push_back(Order { change, answer: Some(answer), since: None });
+                self.transport.push_back(Order { change, at, answer: Some(answer), since: None });
                 self.carry_on_transport();
             }
             Err(error) => answer(Err(error)),
@@ -64,7 +72,7 @@ impl Control {
     /// Carries out the orders that need not wait any more.
     pub(super) fn carry_on_transport(&mut self) {
         while let Some(order) = self.transport.front_mut() {
-            let change = order.change;
+            let (change, at) = (order.change, order.at);
             let first = order.since.is_none();
             let since = *order.since.get_or_insert_with(Instant::now);
             let course = self.course_after(change);
@@ -89,7 +97,7 @@ impl Control {
                 }
                 continue;
             }
-            match self.controller.transport(change) {
+            match self.controller.transport(change, at) {
                 Ok(ticket) => {
                     if let TransportChange::Loop(range) = change {
                         self.loop_range = range;
@@ -97,8 +105,11 @@ impl Control {
                     }
                     let revision = self.controller.revision();
                     let applied = Applied { revision, ..Applied::default() };
-                    self.wait_for(ticket, applied, Told::Transport, answer);
-                    self.read_ahead.prepare(None);
+                    self.wait_for(ticket, at, applied, Told::Transport, answer);
+                    // What is to come stays read ahead until another change takes its place.
+                    if at.is_none() {
+                        self.read_ahead.prepare(None);
+                    }
                 }
                 Err(error) => {
                     if let Some(answer) = answer {

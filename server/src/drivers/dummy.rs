@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use aulos_engine::Clock;
 use aulos_protocol::{Error, Rate};
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
 use rustix::time::{Timespec, clock_gettime};
@@ -16,6 +17,15 @@ const GIVE_UP_NS: u64 = SECOND;
 fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * SECOND + time.tv_nsec as u64
+}
+
+/// The clock that the timer goes by. Reading it is no system call: the kernel maps it into the process.
+struct Monotonic;
+
+impl Clock for Monotonic {
+    fn now(&self) -> u64 {
+        now()
+    }
 }
 
 fn sleep_until(ns: u64) {
@@ -37,7 +47,9 @@ pub fn run(mut station: Station) -> Result<(), Error> {
     let mut frames = 0;
     while !station.stop.load(Relaxed) {
         let before = now();
-        let run = station.cycle(station.setup.block as usize) as u64;
+        let next = frames + u64::from(station.setup.block);
+        let deadline = begun + duration_ns(next, station.rate);
+        let run = station.cycle(station.setup.block as usize, &Monotonic, deadline) as u64;
         if run == 0 {
             break;
         }

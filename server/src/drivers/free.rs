@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use aulos_engine::Patience;
 use aulos_protocol::Error;
 
 use super::Station;
@@ -15,7 +16,7 @@ pub fn run(mut station: Station, read_ahead: &ReadAhead) -> Result<(), Error> {
             tracing::warn!("{error}");
         }
         let begun = std::time::Instant::now();
-        let run = station.cycle(station.setup.block as usize) as u64;
+        let run = station.cycle(station.setup.block as usize, &Patience, u64::MAX) as u64;
         if run == 0 {
             break;
         }

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use aulos_engine::Engine;
+use aulos_engine::{Clock, Engine};
 use aulos_protocol::{Error, ErrorCode, Rate};
 
 pub use capture::Capture;
@@ -100,12 +100,12 @@ struct Station {
 impl Station {
     /// [audio thread] Runs a cycle of `frames`, or as many as are left, and hands what it played to the capture
     /// file. Answers with the frames that were run; 0 at the end.
-    fn cycle(&mut self, frames: usize) -> usize {
+    fn cycle(&mut self, frames: usize, clock: &dyn Clock, deadline: u64) -> usize {
         let frames = self.left.map_or(frames, |left| frames.min(left.min(usize::MAX as u64) as usize));
         if frames == 0 {
             return 0;
         }
-        self.seat.cycle(frames);
+        self.seat.cycle(frames, clock, deadline);
         if let Some(capture) = &mut self.capture {
             capture.push(self.seat.playback(), frames);
         }

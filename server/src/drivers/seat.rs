@@ -1,6 +1,6 @@
 //! Where the engine sits in a driver, and how another takes its place without a click.
 
-use aulos_engine::{Engine, Patience, guard};
+use aulos_engine::{Clock, Engine, guard};
 use aulos_nodes::Fade;
 use aulos_protocol::{Error, ErrorCode, Rate};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -76,11 +76,12 @@ impl Seat {
         (seat, Exchange { successors, home })
     }
 
-    /// [audio thread] Runs a cycle; 0 frames only carry out what was sent to the engine.
-    pub fn cycle(&mut self, frames: usize) {
+    /// [audio thread] Runs a cycle, which should be over at `deadline` on `clock`; 0 frames only carry out what was
+    /// sent to the engine.
+    pub fn cycle(&mut self, frames: usize, clock: &dyn Clock, deadline: u64) {
         guard::realtime(|| {
             self.exchange();
-            self.engine.process(&self.capture, &mut self.playback, frames, &Patience);
+            self.engine.process(&self.capture, &mut self.playback, frames, clock, deadline);
             if self.fade != Fade::still(1.0) {
                 for channel in &mut self.playback {
                     let gains = (self.frame..).map(|frame| self.fade.at(frame));

@@ -6,6 +6,7 @@ use std::sync::{
 };
 use std::time::Duration;
 
+use aulos_engine::Patience;
 use aulos_protocol::Error;
 
 use super::Station;
@@ -29,10 +30,10 @@ pub fn run(mut station: Station, orders: &Receiver<Order>) -> Result<(), Error> 
     const LOOK_AROUND: Duration = Duration::from_millis(100);
     loop {
         match orders.recv_timeout(LOOK_AROUND) {
-            Ok(Order::Touch) => station.seat.cycle(0),
+            Ok(Order::Touch) => station.seat.cycle(0, &Patience, u64::MAX),
             Ok(Order::Step(blocks, done)) => {
                 let ended = blocks.into_iter().any(|block| {
-                    let run = station.cycle(block as usize);
+                    let run = station.cycle(block as usize, &Patience, u64::MAX);
                     station.stats.cycle(0, 0, false);
                     run == 0 || station.stop.load(Relaxed)
                 });

@@ -6,11 +6,14 @@ use std::{
 };
 
 use aulos_nodes::{ClipSource, Pcm};
-use aulos_protocol::{Clip, Decibels, Node, NodeKind, Rate, params, ports};
+use aulos_protocol::{Bpm, Clip, Decibels, Node, NodeKind, Rate, params, ports};
 
 use super::{
+    Record,
+    click::Click,
     first_channel,
-    wiring::{PLAYER, Stage},
+    midi::{Message, Notes, increment},
+    wiring::{IN, PLAYER, Stage},
 };
 
 /// A stage's rule, with the numbers that the session gives it.
@@ -26,8 +29,16 @@ pub(crate) enum Law {
     Pass,
     /// A sine, the same on all channels.
     Tone { channels: u16, increment: u64, level: f32 },
+    /// A sine that follows notes, the same on all channels.
+    Notes { channels: u16, notes: Notes, level: f32 },
+    /// Clicks, the same on all channels.
+    Click { channels: u16, click: Click, level: f32 },
     /// What came in `frames` ago goes out.
     Delay { frames: usize },
+    /// `in` is remembered for another stage; nothing comes out.
+    Memory,
+    /// What another stage heard `ago` goes out.
+    Echo { stage: usize, ago: usize },
     /// Each output has a factor; one input channel feeds all outputs, more feed one each. `pre` is the factor
     /// of the tap in front of the fader, where there is one.
     Strip { pre: Option<f32>, out: Vec<f32> },
@@ -55,24 +66,40 @@ pub(crate) struct Now<'a> {
 }
 
 impl Law {
-    /// The rule of `stage` in a session of `rate`.
-    pub(crate) fn of(stage: &Stage, rate: Rate, files: &dyn Fn(&str) -> Option<Arc<Pcm>>) -> Self {
+    /// The rule of `stage` in a session of this rate and tempo.
+    pub(crate) fn of(
+        stage: &Stage,
+        (rate, tempo): (Rate, Bpm),
+        files: &dyn Fn(&str) -> Option<Arc<Pcm>>,
+    ) -> Self {
         let node = stage.node;
+        let channels = node.channels;
         match (node.kind, stage.name) {
-            (NodeKind::Input, _) => {
-                Self::Capture { first_channel: first_channel(node), channels: node.channels }
-            }
+            (NodeKind::Input, _) => Self::Capture { first_channel: first_channel(node), channels },
             (NodeKind::Output, _) => Self::Playback,
             (NodeKind::Tone, _) => {
-                let increment = (number(node, "frequency") / f64::from(rate.hz()) * 2f64.powi(64)) as u64;
-                Self::Tone { channels: node.channels, increment, level: factor(node, "level") }
+                let (frequency, level) = (number(node, "frequency"), factor(node, "level"));
+                if is_on(node, "notes") {
+                    Self::Notes { channels, notes: Notes::new(frequency, rate), level }
+                } else {
+                    Self::Tone { channels, increment: increment(frequency, rate), level }
+                }
+            }
+            (NodeKind::Click, _) => {
+                let click = Click { rate, tempo, beats: number(node, "beats") as u64 };
+                Self::Click { channels, click, level: factor(node, "level") }
+            }
+            (NodeKind::Feedback, IN) => Self::Memory,
+            (NodeKind::Feedback, _) => {
+                let (stage, ago) = stage.echo.expect("a feedback that is aligned");
+                Self::Echo { stage, ago: ago as usize }
             }
             (NodeKind::Delay, _) => Self::Delay { frames: number(node, "frames") as usize },
             (NodeKind::Track, PLAYER) => {
                 let mut clips: Vec<_> = node.clips.iter().collect();
                 clips.sort_by_key(|clip| clip.id);
-                let clips = clips.into_iter().filter_map(|clip| place(clip, node.channels, files));
-                Self::Player { channels: node.channels, clips: clips.collect() }
+                let clips = clips.into_iter().filter_map(|clip| place(clip, channels, files));
+                Self::Player { channels, clips: clips.collect() }
             }
             (NodeKind::Track, "source") => Self::Pass,
             (NodeKind::Track | NodeKind::Bus, _) => {
@@ -84,11 +111,13 @@ impl Law {
         }
     }
 
-    /// Appends what leaves each output `now`. `heard` is everything that entered, by channel and frame.
-    pub(crate) fn apply(&self, now: Now, heard: &[Vec<f32>], out: &mut Vec<f32>) {
-        let inputs = heard.iter().map(|input| input[now.frame]);
+    /// Appends what leaves each output of the stage `number` `now`. `heard` is everything that ever entered each
+    /// of the stages.
+    pub(crate) fn apply(&self, now: Now, number: usize, heard: &[Record], out: &mut Vec<f32>) {
+        let Record { audio, midi } = &heard[number];
+        let inputs = audio.iter().map(|input| input[now.frame]);
         match self {
-            Self::Playback => {}
+            Self::Playback | Self::Memory => {}
             Self::Pass => out.extend(inputs),
             Self::Capture { first_channel, channels } => {
                 out.extend((0..*channels).map(|channel| {
@@ -100,22 +129,48 @@ impl Law {
                 out.extend((0..*channels).map(|channel| player(clips, channel, now.position)));
             }
             Self::Tone { channels, increment, level } => {
-                let sample = sine(*increment, now.frame as u64) * level;
+                let sample = sine(increment.wrapping_mul(now.frame as u64)) * level;
+                out.extend((0..*channels).map(|_| sample));
+            }
+            Self::Notes { channels, notes, level } => {
+                let (sine, envelope) = notes.at(now.frame as u64, midi);
+                let sample = sine * level * envelope;
+                out.extend((0..*channels).map(|_| sample));
+            }
+            Self::Click { channels, click, level } => {
+                let sample = click.sample(now.position) * level;
                 out.extend((0..*channels).map(|_| sample));
             }
             Self::Delay { frames } => {
                 let then = now.frame.checked_sub(*frames);
-                out.extend(heard.iter().map(|input| then.map_or(0.0, |then| input[then])));
+                out.extend(audio.iter().map(|input| then.map_or(0.0, |then| input[then])));
+            }
+            Self::Echo { stage, ago } => {
+                let then = now.frame.checked_sub(*ago);
+                out.extend(heard[*stage].audio.iter().map(|input| then.map_or(0.0, |then| input[then])));
             }
             Self::Strip { pre, out: factors } => {
                 if let Some(pre) = pre {
                     out.extend(inputs.map(|x| x * pre));
                 }
                 for (channel, factor) in factors.iter().enumerate() {
-                    let input = if heard.len() == 1 { 0 } else { channel };
-                    out.push(heard[input][now.frame] * factor);
+                    let input = if audio.len() == 1 { 0 } else { channel };
+                    out.push(audio[input][now.frame] * factor);
                 }
             }
+        }
+    }
+
+    /// The messages that leave the stage `now`, after what it has `said` before.
+    pub(crate) fn messages(&self, now: Now, heard: &[Message], said: &[Message]) -> Vec<Message> {
+        match self {
+            Self::Click { click, .. } => click.messages(now, said),
+            Self::Delay { frames } => {
+                let frame = now.frame as u64;
+                let due = heard.iter().filter(|message| message.frame + *frames as u64 == frame);
+                due.map(|message| Message { frame, ..*message }).collect()
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -164,9 +219,8 @@ pub(super) fn balance(pan: f64) -> [f32; 2] {
     [left, right]
 }
 
-/// A sine at `frame`. The phase is a 64-bit fraction of a turn, so it never drifts.
-pub(super) fn sine(increment: u64, frame: u64) -> f32 {
-    let phase = increment.wrapping_mul(frame);
+/// A sine at `phase`, which is a 64-bit fraction of a turn, so it never drifts.
+pub(super) fn sine(phase: u64) -> f32 {
     ((phase >> 11) as f64 / (1u64 << 53) as f64 * TAU).sin() as f32
 }
 

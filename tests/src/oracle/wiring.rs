@@ -1,33 +1,55 @@
-//! What each stage hears, and how late.
+//! What each stage hears.
 //!
-//! The arrival of a stage is the latest that any of its connections brings: the arrival of where it comes from
-//! plus the latency there. Every connection that would be earlier is delayed by what it lacks. All outputs
-//! arrive together, with the latest of them.
+//! A link whose ends are both there becomes a term of the stage that it leads to. How late each term comes is
+//! said by `arrival`, and which of them are shut while strips are soloed by `solo`.
 
 use std::collections::BTreeMap;
 
 use aulos_protocol::{
-    Link, Node, NodeId, NodeKind, Session, params,
-    ports::{self, Direction, Group},
+    Decibels, Link, LinkId, Node, NodeId, NodeKind, Session, params,
+    ports::{self, Direction, Group, Signal},
 };
+
+use super::{arrival, solo};
 
 /// The stage of a track that plays its clips. Its signals have no ports.
 pub(crate) const PLAYER: &str = "player";
 const SOURCE: &str = "source";
-const STRIP: &str = "strip";
+pub(crate) const STRIP: &str = "strip";
+/// What a feedback hears,
+pub(crate) const IN: &str = "in";
+/// and what it gives back.
+pub(crate) const OUT: &str = "out";
 
 /// A part of a node that hears and says something by itself.
 #[derive(Debug)]
 pub(crate) struct Stage<'a> {
     pub node: &'a Node,
-    /// `player`, `source` or `strip` of a track, or the node's kind.
+    /// `player`, `source` or `strip` of a track, `in` or `out` of a feedback, else the node's kind.
     pub name: &'static str,
     /// What is summed, in this order, by input channel.
     pub inputs: Vec<Vec<Term>>,
-    /// The names of the output ports.
+    /// What is merged, in this order.
+    pub midi: Vec<Term>,
+    /// The names of the output ports for audio,
     pub outputs: Vec<String>,
+    /// and of the one for MIDI.
+    pub midi_output: Option<String>,
     pub latency: u64,
     pub arrival: u64,
+    /// What a feedback gives back: what this stage heard so many frames ago.
+    pub echo: Option<(usize, u64)>,
+}
+
+impl Stage<'_> {
+    /// Everything that enters it.
+    pub(crate) fn terms(&self) -> impl Iterator<Item = &Term> {
+        self.inputs.iter().flatten().chain(&self.midi)
+    }
+
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        is_on(self.node, name)
+    }
 }
 
 /// A connection as its destination sees it.
@@ -35,10 +57,14 @@ pub(crate) struct Stage<'a> {
 pub(crate) struct Term {
     /// Where it comes from: the number of a stage in [`Wiring::stages`],
     pub stage: usize,
-    /// and of one of its outputs.
+    /// and of one of its outputs; 0 for MIDI.
     pub output: usize,
     pub gain: f32,
     pub delay: u64,
+    /// The link that it is; `None` inside of a track.
+    pub link: Option<LinkId>,
+    /// Whether it is never delayed, because a track at one of its ends asks for low latency.
+    pub is_exempt: bool,
 }
 
 /// Everything that sounds in a session.
@@ -51,56 +77,84 @@ pub(crate) struct Wiring<'a> {
 }
 
 /// Where signals come from: the stage and its output, by node and port.
-type Origins = BTreeMap<(NodeId, String), (usize, usize)>;
+type Origins = BTreeMap<(NodeId, String, Signal), (usize, usize)>;
 
 /// The stages of `session` and what connects them.
 pub(crate) fn wire(session: &Session) -> Wiring<'_> {
+    try_wire(session).expect("the latency of a loop is no longer than its feedback")
+}
+
+/// The stages of `session` and what connects them; `None` if the latency of a loop is longer than its feedback.
+pub(crate) fn try_wire(session: &Session) -> Option<Wiring<'_>> {
     let mut stages: Vec<_> = session.nodes.values().flat_map(|node| stages_of(node)).collect();
 
     let mut origins = Origins::new();
     for (number, stage) in stages.iter().enumerate() {
         for (output, port) in stage.outputs.iter().enumerate() {
-            origins.insert((stage.node.id, port.clone()), (number, output));
+            origins.insert((stage.node.id, port.clone(), Signal::Audio), (number, output));
+        }
+        if let Some(port) = &stage.midi_output {
+            origins.insert((stage.node.id, port.clone(), Signal::Midi), (number, 0));
         }
     }
 
     let mut connected = 0;
     for stage in &mut stages {
-        for group in input_groups(stage.node, stage.name) {
+        for group in groups(stage.node, stage.name, Direction::In) {
             for channel in 0..group.channels {
                 let links = links_into(session, stage.node, &group.port_name(channel));
                 connected += links.len();
-                stage.inputs.push(terms(stage.node, stage.name, channel, &links, &origins));
+                let mut terms: Vec<_> =
+                    links.iter().map(|link| term(session, link, group.signal, &origins)).collect();
+                match group.signal {
+                    Signal::Audio => {
+                        terms.extend(within(stage, channel, terms.is_empty(), &origins));
+                        stage.inputs.push(terms);
+                    }
+                    Signal::Midi => stage.midi = terms,
+                }
             }
         }
     }
     assert_eq!(connected, session.links.len(), "a link leads to a port that does not exist");
 
     let order = order(&stages);
-    set_arrivals(&mut stages, &order);
-    set_delays(&mut stages);
-    Wiring { stages, order }
+    solo::shut(&mut stages);
+    arrival::align(&mut stages, &order, u64::from(session.max_block))?;
+    Some(Wiring { stages, order })
 }
 
 fn stages_of(node: &Node) -> Vec<Stage<'_>> {
     let names = match node.kind {
         NodeKind::Track => vec![PLAYER, SOURCE, STRIP],
+        NodeKind::Feedback => vec![IN, OUT],
         kind => vec![kind.name()],
     };
-    let stage = |name| Stage {
-        node,
-        name,
-        inputs: Vec::new(),
-        outputs: output_groups(node, name).iter().flat_map(Group::port_names).collect(),
-        latency: latency(node),
-        arrival: 0,
+    let stage = |name| {
+        let (midi, audio): (Vec<_>, Vec<_>) =
+            output_groups(node, name).into_iter().partition(|group| group.signal == Signal::Midi);
+        Stage {
+            node,
+            name,
+            inputs: Vec::new(),
+            midi: Vec::new(),
+            outputs: audio.iter().flat_map(Group::port_names).collect(),
+            midi_output: midi.first().map(|group| group.port_name(0)),
+            latency: latency(node),
+            arrival: 0,
+            echo: None,
+        }
     };
     names.into_iter().map(stage).collect()
 }
 
+fn is_on(node: &Node, name: &str) -> bool {
+    params::number(node, name).is_some_and(|value| value != 0.0)
+}
+
 fn latency(node: &Node) -> u64 {
-    let number = |name| params::number(node, name).unwrap_or(0.0);
-    if node.kind == NodeKind::Delay && number("report") != 0.0 { number("frames") as u64 } else { 0 }
+    let is_latent = node.kind == NodeKind::Delay && is_on(node, "report");
+    if is_latent { params::number(node, "frames").unwrap_or(0.0) as u64 } else { 0 }
 }
 
 /// The stage that a group of ports belongs to.
@@ -108,6 +162,8 @@ fn stage_of(kind: NodeKind, group: &str) -> &'static str {
     match (kind, group) {
         (NodeKind::Track, "in" | "insert_out") => SOURCE,
         (NodeKind::Track, _) => STRIP,
+        (NodeKind::Feedback, "in") => IN,
+        (NodeKind::Feedback, _) => OUT,
         _ => kind.name(),
     }
 }
@@ -117,20 +173,17 @@ fn groups(node: &Node, stage: &str, direction: Direction) -> Vec<Group> {
     all.filter(|g| g.direction == direction && stage_of(node.kind, g.name) == stage).collect()
 }
 
-fn input_groups(node: &Node, stage: &str) -> Vec<Group> {
-    groups(node, stage, Direction::In)
-}
-
 fn output_groups(node: &Node, stage: &str) -> Vec<Group> {
     if stage == PLAYER {
         // No port is named so: only the source of the same track hears it.
-        return vec![player_group(node)];
+        return vec![group_of(node, PLAYER)];
     }
     groups(node, stage, Direction::Out)
 }
 
-fn player_group(node: &Node) -> Group {
-    Group { name: PLAYER, direction: Direction::Out, channels: node.channels }
+/// Audio that leaves `node`.
+fn group_of(node: &Node, name: &'static str) -> Group {
+    Group { name, direction: Direction::Out, signal: Signal::Audio, channels: node.channels }
 }
 
 /// The links into a port in the order in which they are summed.
@@ -141,25 +194,31 @@ fn links_into<'a>(session: &'a Session, node: &Node, port: &str) -> Vec<&'a Link
     links
 }
 
-/// Everything that enters one channel of a stage, in the order in which it is summed.
-fn terms(node: &Node, stage: &str, channel: u16, links: &[&Link], origins: &Origins) -> Vec<Term> {
-    let term = |node: NodeId, port: &str, gain| {
-        let Some(&(stage, output)) = origins.get(&(node, port.to_owned())) else {
-            panic!("a link comes from #{node}:{port}, which does not exist");
-        };
-        Term { stage, output, gain, delay: 0 }
+fn term(session: &Session, link: &Link, signal: Signal, origins: &Origins) -> Term {
+    let Some(&(stage, output)) = origins.get(&(link.from.node, link.from.port.clone(), signal)) else {
+        panic!("a link comes from #{}:{}, which does not exist", link.from.node, link.from.port);
     };
-    let mut terms: Vec<_> =
-        links.iter().map(|link| term(link.from.node, &link.from.port, link.gain.factor())).collect();
-    if stage == SOURCE {
-        terms.push(term(node.id, &player_group(node).port_name(channel), 1.0));
-    }
-    // The insert is normalled, port by port: what is patched in takes the place of the connection inside.
-    if stage == STRIP && terms.is_empty() {
-        let insert_out = Group { name: "insert_out", direction: Direction::Out, channels: node.channels };
-        terms.push(term(node.id, &insert_out.port_name(channel), 1.0));
-    }
-    terms
+    assert!(
+        signal == Signal::Audio || link.gain == Decibels::UNITY || link.gain.is_silence(),
+        "the gain of a MIDI link is neither unity nor silence"
+    );
+    let is_exempt =
+        [&link.from, &link.to].iter().any(|end| is_on(&session.nodes[&end.node], "low_latency_monitor"));
+    Term { stage, output, gain: link.gain.factor(), delay: 0, link: Some(link.id), is_exempt }
+}
+
+/// What enters one channel of a stage from another of the same node.
+fn within(stage: &Stage, channel: u16, is_unpatched: bool, origins: &Origins) -> Option<Term> {
+    let from = match stage.name {
+        // The clips are summed last.
+        SOURCE => group_of(stage.node, PLAYER),
+        // The insert is normalled, port by port: what is patched in takes the place of the connection inside.
+        STRIP if is_unpatched => group_of(stage.node, "insert_out"),
+        _ => return None,
+    };
+    let (number, output) = origins[&(stage.node.id, from.port_name(channel), Signal::Audio)];
+    let is_exempt = stage.is_on("low_latency_monitor");
+    Some(Term { stage: number, output, gain: 1.0, delay: 0, link: None, is_exempt })
 }
 
 /// The stages, each after all that it hears.
@@ -177,7 +236,7 @@ fn order(stages: &[Stage]) -> Vec<usize> {
             return;
         }
         seen[number] = Seen::Above;
-        for term in stages[number].inputs.iter().flatten() {
+        for term in stages[number].terms() {
             visit(term.stage, stages, seen, order);
         }
         seen[number] = Seen::Done;
@@ -190,27 +249,4 @@ fn order(stages: &[Stage]) -> Vec<usize> {
         visit(number, stages, &mut seen, &mut order);
     }
     order
-}
-
-fn set_arrivals(stages: &mut [Stage], order: &[usize]) {
-    for &number in order {
-        let connections = stages[number].inputs.iter().flatten();
-        let arrival = connections.map(|term| stages[term.stage].arrival + stages[term.stage].latency).max();
-        stages[number].arrival = arrival.unwrap_or(0);
-    }
-    // Nothing hears an output, so moving it moves nothing else.
-    let is_output = |stage: &Stage| stage.node.kind == NodeKind::Output;
-    let latest = stages.iter().filter(|stage| is_output(stage)).map(|stage| stage.arrival).max();
-    for stage in stages.iter_mut().filter(|stage| is_output(stage)) {
-        stage.arrival = latest.unwrap_or(0);
-    }
-}
-
-fn set_delays(stages: &mut [Stage]) {
-    let leaves: Vec<_> = stages.iter().map(|stage| stage.arrival + stage.latency).collect();
-    for stage in stages {
-        for term in stage.inputs.iter_mut().flatten() {
-            term.delay = stage.arrival - leaves[term.stage];
-        }
-    }
 }
