@@ -198,7 +198,7 @@ impl Job {
 }
 
 fn cycle(engine: &mut Engine, playback: &mut [Vec<f32>], frames: usize) {
-    engine.process::<Vec<f32>, _>(&[], playback, frames, &Patience);
+    engine.process::<Vec<f32>, _>(&[], playback, frames, &Patience, u64::MAX);
 }
 
 /// The file, behind a resampler, which leaves equal rates alone.

@@ -137,7 +137,12 @@ fn random_edits_in_quick_succession_make_no_step() {
     for seed in 0..40 {
         let mut rng = Rng::new(seed);
         let mut commands = vec![
-            Command::SetSession { name: None, tempo: None, edit_fade_ms: Some(FADE_MS) },
+            Command::SetSession {
+                name: None,
+                tempo: None,
+                edit_fade_ms: Some(FADE_MS),
+                max_latency_ms: None,
+            },
             add(NodeKind::Tone, "t0", &[("frequency", 11.0), ("level", -20.0)]),
             add(NodeKind::Tone, "t1", &[("frequency", 17.0), ("level", -20.0)]),
             add(NodeKind::Output, "out", &[]),

@@ -233,7 +233,13 @@ fn reply(query: &Query, mood: &Mood, cancelled: &AtomicUsize) -> Result<Reply, E
         }
         Query::Latency => {
             let (stages, links) = (Vec::new(), Vec::new());
-            Reply::Latency(LatencyReport { rate: session.rate, total: Frames(0), stages, links, unaligned: Vec::new() })
+            Reply::Latency(LatencyReport {
+                rate: session.rate,
+                total: Frames(0),
+                stages,
+                links,
+                unaligned: Vec::new(),
+            })
         }
         Query::Meters => Reply::Meters { meters: meters(0.5) },
         Query::Operation { operation } => Reply::Operation(progress(*operation, mood, cancelled)),

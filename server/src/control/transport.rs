@@ -28,8 +28,11 @@ impl Control {
         // Of what is to come, one is read ahead.
         let now = self.controller.counters().frame();
         if at.is_some() && self.timed_transport.iter().any(|frame| *frame >= now) {
-            return answer(Err(Error::new(ErrorCode::Busy, "the transport has a timed change to come already")
-                .remedy("send this one when that has been carried out")));
+            return answer(Err(Error::new(
+                ErrorCode::Busy,
+                "the transport has a timed change to come already",
+            )
+            .remedy("send this one when that has been carried out")));
         }
         match change(command) {
             Ok(change) => {
