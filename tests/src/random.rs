@@ -6,6 +6,9 @@
 mod build;
 mod distribution;
 mod level;
+mod links;
+mod loops;
+mod numbers;
 mod patterns;
 mod rng;
 #[cfg(test)]
@@ -46,20 +49,32 @@ impl Scene {
 
     /// A number of frames in which everything is heard: the longest way through the session and some more.
     pub fn frames(&self) -> usize {
-        let latest = self.evaluate(0).arrivals.into_values().max().unwrap_or(0);
-        latest as usize + 6000
+        distribution::longest_way(&self.session) as usize + 6000
     }
 }
 
 /// The scene of `seed`.
 pub fn scene(seed: u64) -> Scene {
+    made(seed, false)
+}
+
+/// A scene of `seed` that has no memory: after some seconds nothing is heard of how it began or what was changed.
+pub fn forgetful_scene(seed: u64) -> Scene {
+    made(seed, true)
+}
+
+fn made(seed: u64, forgets: bool) -> Scene {
     let mut rng = Rng::new(seed);
     let start = start(&mut rng);
-    let files = files(&mut rng);
+    let mut files = files(&mut rng);
     let lengths: Vec<_> = files.iter().map(|(name, pcm)| (name.clone(), pcm.frames())).collect();
-    let capture: Vec<_> = (0..rng.range(1, 6)).map(|_| noise(&mut rng, 8000)).collect();
+    let mut capture: Vec<_> = (0..rng.range(1, 6)).map(|_| noise(&mut rng, 8000)).collect();
+    if rng.percent(12) {
+        capture.iter_mut().for_each(|channel| spoil(&mut rng, channel));
+        files.values_mut().for_each(|pcm| *pcm = Arc::new(spoiled(&mut rng, pcm)));
+    }
     let playback_channels = if rng.percent(70) { 2 } else { rng.range(1, 8) as usize };
-    let session = Builder::new(&mut rng, &lengths, start).session(format!("seed {seed}"));
+    let session = Builder::new(&mut rng, &lengths, start, forgets).session(format!("seed {seed}"));
     Scene { session, files, start, capture, playback_channels }
 }
 
@@ -108,4 +123,18 @@ fn signal(rng: &mut Rng, frames: usize) -> Vec<f32> {
 fn noise(rng: &mut Rng, frames: usize) -> Vec<f32> {
     // 24 bits, so that each sample is exact.
     (0..frames).map(|_| PEAK * (rng.below(1 << 24) as f32 / (1 << 23) as f32 - 1.0)).collect()
+}
+
+/// Puts in a few samples that are no sound.
+fn spoil(rng: &mut Rng, samples: &mut [f32]) {
+    for _ in 0..rng.range(1, 20) {
+        let place = rng.below(samples.len() as u64) as usize;
+        samples[place] = *rng.pick(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40, -1e-40]);
+    }
+}
+
+fn spoiled(rng: &mut Rng, pcm: &Pcm) -> Pcm {
+    let mut channels: Vec<_> = (0..pcm.channels()).map(|channel| pcm.channel(channel).to_vec()).collect();
+    channels.iter_mut().for_each(|channel| spoil(rng, channel));
+    Pcm::new(channels).expect("channels of one length")
 }

@@ -99,7 +99,7 @@ fn set_delays(stages: &mut [Stage]) {
 }
 
 /// The links that do not arrive when their destination does, in the order of their numbers.
-pub(super) fn unaligned(session: &Session, stages: &[Stage]) -> Vec<Unaligned> {
+pub(crate) fn unaligned(session: &Session, stages: &[Stage]) -> Vec<Unaligned> {
     let mut unaligned = BTreeMap::new();
     for stage in stages {
         for term in stage.terms() {

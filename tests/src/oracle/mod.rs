@@ -10,7 +10,7 @@
 //!
 //! The transport stands still or rolls from the first frame on; nothing is edited, so nothing fades.
 
-mod arrival;
+pub(crate) mod arrival;
 mod click;
 pub(crate) mod law;
 mod midi;

@@ -2,14 +2,14 @@
 //!
 //! A stage is linked from what is there already and nothing is linked to it later, so no cycle can arise. A
 //! track has two of them: its `in` is linked when it is made, its `insert_in` when its strip is, and what was
-//! built in between can be patched in as an insert. Numbers are given at the end and at random, so that the
-//! order of the sums is not the order of the signal.
+//! built in between can be patched in as an insert. A feedback has two as well: what it gives back is there
+//! early, and what it hears is linked at the end, so that there are loops. Numbers are given at the end and at
+//! random, so that the order of the sums is not the order of the signal.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use aulos_protocol::{
-    Clip, ClipId, Decibels, Frames, Link, LinkId, Node, NodeId, NodeKind, PortRef, Rate, Session, Slug,
-    Value, params,
+    Clip, ClipId, Decibels, Frames, Node, NodeId, NodeKind, Slug, Value, params,
     ports::{self, Group},
 };
 
@@ -27,10 +27,10 @@ pub(super) struct Tap {
 }
 
 #[derive(Debug)]
-struct Wire {
-    from: (usize, String),
-    to: (usize, String),
-    gain: Decibels,
+pub(super) struct Wire {
+    pub from: (usize, String),
+    pub to: (usize, String),
+    pub gain: Decibels,
 }
 
 /// A session while it is made. Nodes are named by their place in `nodes`, taps by theirs in `taps`.
@@ -39,22 +39,34 @@ pub(super) struct Builder<'a> {
     /// The names and lengths of the audio files.
     files: &'a [(String, u64)],
     /// How the transport starts; clips are put around it.
-    start: Start,
+    pub start: Start,
+    /// Whether nothing may be heard of what was long ago.
+    pub forgets: bool,
+    pub max_block: u32,
     pub nodes: Vec<Node>,
     pub taps: Vec<Tap>,
-    wires: Vec<Wire>,
+    /// The nodes that have a MIDI output which can be linked from.
+    pub midi: Vec<usize>,
+    /// The feedbacks that hear nothing yet.
+    pub open: Vec<usize>,
+    pub wires: Vec<Wire>,
     /// What enters the input ports.
-    entering: BTreeMap<(usize, String), Level>,
+    pub entering: BTreeMap<(usize, String), Level>,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(rng: &'a mut Rng, files: &'a [(String, u64)], start: Start) -> Self {
+    pub(super) fn new(rng: &'a mut Rng, files: &'a [(String, u64)], start: Start, forgets: bool) -> Self {
+        let max_block = if rng.percent(75) { 1024 } else { *rng.pick(&[64, 100, 333, 2048]) };
         Self {
             rng,
             files,
             start,
+            forgets,
+            max_block,
             nodes: Vec::new(),
             taps: Vec::new(),
+            midi: Vec::new(),
+            open: Vec::new(),
             wires: Vec::new(),
             entering: BTreeMap::new(),
         }
@@ -70,8 +82,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn add(&mut self, kind: NodeKind) -> usize {
+    pub(super) fn add(&mut self, kind: NodeKind) -> usize {
         let channels = self.channels();
+        self.add_wide(kind, channels)
+    }
+
+    pub(super) fn add_wide(&mut self, kind: NodeKind, channels: u16) -> usize {
         // The number tells the place in the order of the signal.
         let slug = Slug::new(format!("{kind}{}", self.nodes.len())).expect("a valid slug");
         self.nodes.push(Node {
@@ -86,23 +102,17 @@ impl<'a> Builder<'a> {
         self.nodes.len() - 1
     }
 
-    fn set(&mut self, node: usize, name: &str, value: Value) {
-        let node = &mut self.nodes[node];
-        let param = params::find(node, name).expect("a parameter of the node");
-        if value == param.default {
-            node.params.remove(name);
-        } else {
-            node.params.insert(name.to_owned(), value);
-        }
+    pub(super) fn set(&mut self, node: usize, name: &str, value: Value) {
+        set(&mut self.nodes[node], name, value);
     }
 
-    fn group(&self, node: usize, name: &str) -> Group {
+    pub(super) fn group(&self, node: usize, name: &str) -> Group {
         let node = &self.nodes[node];
         let mut groups = ports::groups(node.kind, node.channels).into_iter();
         groups.find(|group| group.name == name).expect("a group of the node")
     }
 
-    fn publish(&mut self, node: usize, group: &str, level: Level) -> usize {
+    pub(super) fn publish(&mut self, node: usize, group: &str, level: Level) -> usize {
         let group = self.group(node, group);
         self.taps.push(Tap { node, group, level, loose: group.name == "out" });
         self.taps.len() - 1
@@ -218,6 +228,12 @@ impl<'a> Builder<'a> {
         self.set(node, "report", Value::Switch(report));
         self.feed(node, "in", taps);
         let level = self.entered(node, "in");
+        if self.rng.percent(20)
+            && let Some(&from) = self.midi.last()
+        {
+            self.wire_midi(from, node);
+            self.midi.push(node);
+        }
         self.publish(node, "out", level)
     }
 
@@ -233,9 +249,17 @@ impl<'a> Builder<'a> {
         self.publish(node, "out", level)
     }
 
+    /// An output, mostly aligned with the others.
+    fn add_output(&mut self, others: &[u32]) -> usize {
+        let node = self.add(NodeKind::Output);
+        let group = if self.rng.percent(65) { 1 } else { *self.rng.pick(others) };
+        self.set(node, "align_group", Value::Number(f64::from(group)));
+        node
+    }
+
     /// The output that the mix leaves by; most likely someone hears it.
     pub(super) fn main_output(&mut self, tap: usize) {
-        let node = self.add(NodeKind::Output);
+        let node = self.add_output(&[1, 1, 0, 2]);
         let (from, to) = (self.taps[tap].group, self.group(node, "in"));
         for (from_channel, to_channel, gain) in ports::channel_map(from.channels, to.channels) {
             self.wire(tap, from_channel, (node, to.port_name(to_channel)), gain, 0.0);
@@ -243,14 +267,14 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn output(&mut self, taps: &[usize]) {
-        let node = self.add(NodeKind::Output);
+        let node = self.add_output(&[0, 2]);
         let first_channel = if self.rng.percent(75) { 1 } else { self.rng.range(1, 6) };
         self.set(node, "first_channel", Value::Number(first_channel as f64));
         self.feed(node, "in", taps);
     }
 
     /// Draws what a strip or a send does with `level`, and publishes its taps; answers with that of `out`.
-    fn strip(&mut self, node: usize, level: Level) -> usize {
+    pub(super) fn strip(&mut self, node: usize, level: Level) -> usize {
         let is_send = self.nodes[node].kind == NodeKind::Send;
         let gain = if is_send { "level" } else { "gain" };
         let value = match self.rng.below(100) {
@@ -286,110 +310,6 @@ impl<'a> Builder<'a> {
         self.publish(node, "out", out)
     }
 
-    fn feed(&mut self, node: usize, group: &str, taps: &[usize]) {
-        let group = self.group(node, group);
-        for &tap in taps {
-            self.link(tap, node, group);
-        }
-    }
-
-    /// Links a tap to a group of input ports: mostly by the channel map, sometimes port by port.
-    fn link(&mut self, tap: usize, node: usize, to: Group) {
-        let from = self.taps[tap].group;
-        let unity = Decibels::UNITY;
-        let random = |rng: &mut Rng, group: Group| rng.below(u64::from(group.channels)) as u16;
-        let pairs = match self.rng.below(100) {
-            // The map leaves most of a wide node silent.
-            0..60 if to.channels > from.channels.max(2) => {
-                (0..to.channels).map(|channel| (channel % from.channels, channel, unity)).collect()
-            }
-            0..84 => ports::channel_map(from.channels, to.channels),
-            84..94 => vec![(random(self.rng, from), random(self.rng, to), unity)],
-            _ => {
-                let port = random(self.rng, to);
-                (0..from.channels).map(|channel| (channel, port, unity)).collect()
-            }
-        };
-        let mut gain = self.link_gain();
-        for (from_channel, to_channel, map_gain) in pairs {
-            if self.rng.percent(10) {
-                gain = self.link_gain();
-            }
-            self.wire(tap, from_channel, (node, to.port_name(to_channel)), map_gain, gain);
-        }
-        self.taps[tap].loose = false;
-    }
-
-    fn link_gain(&mut self) -> f64 {
-        match self.rng.below(100) {
-            0..65 => 0.0,
-            65..67 => f64::NEG_INFINITY,
-            _ => self.rng.tenths(-240, 60),
-        }
-    }
-
-    /// Makes a link with the gain that was drawn, or with one that keeps the sum within bounds.
-    fn wire(&mut self, tap: usize, channel: u16, to: (usize, String), map_gain: Decibels, gain: f64) {
-        let tap = &self.taps[tap];
-        let from = (tap.node, tap.group.port_name(channel));
-        if self.wires.iter().any(|wire| wire.from == from && wire.to == to) {
-            return;
-        }
-        let before = self.entering.get(&to).copied().unwrap_or(Level::SILENT);
-        for gain in [gain, 0.0, -6.0, -12.0, -24.0, -48.0, f64::NEG_INFINITY] {
-            let gain = decibels(map_gain.get() + gain);
-            let sum = before.plus(tap.level.scaled(gain.factor()));
-            if sum.fits() {
-                self.entering.insert(to.clone(), sum);
-                self.wires.push(Wire { from, to, gain });
-                return;
-            }
-        }
-    }
-
-    /// The level of a group of inputs.
-    fn entered(&self, node: usize, group: &str) -> Level {
-        let names = self.group(node, group).port_names().into_iter();
-        let levels = names.filter_map(|name| self.entering.get(&(node, name)));
-        levels.fold(Level::SILENT, |level, port| level.or(*port))
-    }
-
-    /// Gives everything its number.
-    pub(super) fn numbered(mut self, name: String) -> Session {
-        let rate = *self.rng.pick(&[48_000, 48_000, 48_000, 44_100, 96_000]);
-        let mut session = Session::new(name, Rate::new(rate).expect("a valid rate"));
-
-        let gaps = self.rng.below(10);
-        let mut numbers: Vec<_> = (1..=self.nodes.len() as u64 + gaps).collect();
-        self.rng.shuffle(&mut numbers);
-        for (node, number) in self.nodes.iter_mut().zip(&numbers) {
-            node.id = NodeId(*number);
-        }
-
-        let clips: usize = self.nodes.iter().map(|node| node.clips.len()).sum();
-        let first = numbers.len() as u64 + 1;
-        session.next_id = first + (clips + self.wires.len()) as u64;
-        let mut numbers: Vec<_> = (first..session.next_id).collect();
-        self.rng.shuffle(&mut numbers);
-        let mut next = || numbers.pop().expect("a number for each clip and link");
-        for node in &mut self.nodes {
-            for clip in &mut node.clips {
-                clip.id = ClipId(next());
-            }
-            node.clips.sort_by_key(|clip| clip.id);
-        }
-        for Wire { from, to, gain } in self.wires {
-            let id = LinkId(next());
-            let port = |(node, port): (usize, String)| PortRef { node: self.nodes[node].id, port };
-            let (from, to) = (port(from), port(to));
-            session.links.insert(Arc::new(Link { id, from, to, gain, unknown: BTreeMap::new() }));
-        }
-        for node in self.nodes {
-            session.nodes.insert(Arc::new(node));
-        }
-        session
-    }
-
     /// Whether the tap is in front of or behind a fader.
     pub(super) fn is_strip(&self, tap: usize) -> bool {
         let tap = &self.taps[tap];
@@ -398,6 +318,16 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn decibels(db: f64) -> Decibels {
+pub(super) fn decibels(db: f64) -> Decibels {
     Decibels::new(db).expect("a gain")
+}
+
+/// Sets a parameter; what is as by default is not stored.
+pub(super) fn set(node: &mut Node, name: &str, value: Value) {
+    let param = params::find(node, name).expect("a parameter of the node");
+    if value == param.default {
+        node.params.remove(name);
+    } else {
+        node.params.insert(name.to_owned(), value);
+    }
 }

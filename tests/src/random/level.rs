@@ -7,7 +7,10 @@
 pub(super) const LOUDEST: f32 = 8.0;
 
 /// The quietest that a gain may be chosen to make; centred pans and channel maps may go below.
-const QUIETEST: f32 = 1e-27;
+const QUIETEST: f32 = 1e-24;
+
+/// The least that a loop may leave of a signal on one round, and the most. Scenes have some twenty rounds.
+const LOOP: [f32; 2] = [0.04, 0.5];
 
 /// The bounds of the samples that are not 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +24,12 @@ impl Level {
     pub(super) const SILENT: Self = Self { peak: 0.0, least: f32::INFINITY };
     /// A sine; near the zero crossings it is as small as π has digits.
     pub(super) const TONE: Self = Self { peak: 1.0, least: 1e-16 };
+    /// A sine that follows notes: begins and ends from one step of the envelope on.
+    pub(super) const NOTES: Self = Self { peak: 1.0, least: 1e-19 };
+    /// A sine that dies away.
+    pub(super) const CLICK: Self = Self { peak: 1.0, least: 1e-19 };
+    /// What a feedback gives back, before it is known what goes in.
+    pub(super) const ECHO: Self = Self { peak: 2.0, least: 1e-22 };
     /// Samples of 24 bits.
     pub(super) const SAMPLES: Self = Self { peak: 1.0, least: 1.0 / (1 << 24) as f32 };
 
@@ -44,6 +53,12 @@ impl Level {
     /// One of the outputs that have these factors.
     pub(super) fn through(self, factors: &[f32]) -> Self {
         factors.iter().fold(Self::SILENT, |level, factor| level.or(self.scaled(*factor)))
+    }
+
+    /// Whether this may enter a feedback: then, as everything else was bounded for [`Level::ECHO`], each round
+    /// is quieter than the one before.
+    pub(super) fn dies_away(self) -> bool {
+        self.peak <= Self::ECHO.peak * LOOP[1] && self.least >= Self::ECHO.least * LOOP[0]
     }
 
     pub(super) fn fits(self) -> bool {

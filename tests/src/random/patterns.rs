@@ -1,6 +1,6 @@
 //! What people patch: sends and returns, parallel paths, chains, inserts.
 
-use aulos_protocol::{NodeKind, Session};
+use aulos_protocol::{Decibels, NodeKind, Session, Value};
 
 use super::build::Builder;
 
@@ -14,17 +14,24 @@ enum Pattern {
     Chain,
     Insert,
     Output,
+    Loop,
+    Notes,
+    Fan,
+    Sidechain,
 }
 
-use Pattern::{Chain, Insert, Output, Parallel, Sends, Single, Source};
+use Pattern::{Chain, Fan, Insert, Loop, Notes, Output, Parallel, Sends, Sidechain, Single, Source};
 
 /// A bit of everything.
-const MIXED: &[Pattern] =
-    &[Source, Source, Source, Single, Single, Single, Sends, Parallel, Chain, Insert, Output];
+const MIXED: &[Pattern] = &[
+    Source, Source, Source, Single, Single, Single, Sends, Parallel, Chain, Insert, Output, Loop, Notes, Fan,
+    Sidechain,
+];
 /// Tracks with inserts, sends and groups.
-const STUDIO: &[Pattern] = &[Source, Source, Source, Insert, Sends, Sends, Parallel, Single];
+const STUDIO: &[Pattern] =
+    &[Source, Source, Source, Insert, Sends, Sends, Parallel, Single, Sidechain, Notes, Loop, Fan];
 /// As deep as it gets.
-const DEEP: &[Pattern] = &[Source, Chain, Chain, Chain, Insert, Parallel];
+const DEEP: &[Pattern] = &[Source, Chain, Chain, Chain, Insert, Parallel, Loop];
 
 impl Builder<'_> {
     /// Builds the whole session.
@@ -51,6 +58,10 @@ impl Builder<'_> {
                 Parallel if room >= 2 => self.parallel(room),
                 Chain if room >= 2 => self.chain(room),
                 Insert if room >= 2 => self.insert(room),
+                Loop if room >= 2 && !self.forgets && self.open.len() < 3 => self.echo(room),
+                Notes if room >= 2 => self.notes(room),
+                Fan if room >= 7 => self.fan(room),
+                Sidechain => self.sidechain(),
                 Output if self.rng.percent(50) => {
                     let tap = self.any_tap();
                     self.output(&[tap]);
@@ -62,6 +73,7 @@ impl Builder<'_> {
             }
         }
 
+        self.close();
         let mut ends: Vec<_> = (0..self.taps.len()).filter(|tap| self.taps[*tap].loose).collect();
         self.rng.shuffle(&mut ends);
         ends.truncate(14);
@@ -77,6 +89,7 @@ impl Builder<'_> {
             let late = self.delay(true, &[master]);
             self.mixer(NodeKind::Bus, &[late]);
         }
+        self.attitudes();
         self.numbered(name)
     }
 
@@ -152,5 +165,61 @@ impl Builder<'_> {
             tap = if self.rng.percent(60) { self.delay(true, &[tap]) } else { self.single(&[tap]) };
         }
         self.track_strip(track, Some(tap));
+    }
+
+    /// What comes back, and something that it goes through; what it hears is found later.
+    fn echo(&mut self, room: usize) {
+        let mut tap = self.feedback();
+        for _ in 1..room.min(4) {
+            let mut taps = vec![tap];
+            if self.rng.percent(60) {
+                taps.push(self.any_tap());
+            }
+            tap = if self.rng.percent(30) { self.delay(true, &taps) } else { self.single(&taps) };
+            if self.rng.percent(40) {
+                break;
+            }
+        }
+    }
+
+    /// One tap to many; some of them meet again.
+    fn fan(&mut self, room: usize) {
+        let tap = self.any_tap();
+        let mut ways: Vec<_> =
+            (0..self.rng.range(6, (room - 1).min(12) as u64)).map(|_| self.single(&[tap])).collect();
+        self.rng.shuffle(&mut ways);
+        ways.truncate(self.rng.range(2, 12) as usize);
+        self.mixer(NodeKind::Bus, &ways);
+    }
+
+    /// A node that hears one thing in its first two channels and another, in front of a fader if there is one,
+    /// in those behind.
+    fn sidechain(&mut self) {
+        let keys: Vec<_> = (0..self.taps.len()).filter(|tap| self.taps[*tap].group.name == "pre").collect();
+        let key = if keys.is_empty() { self.any_tap() } else { *self.rng.pick(&keys) };
+        let main = self.any_tap();
+        let kind = *self.rng.pick(&[NodeKind::Delay, NodeKind::Delay, NodeKind::Bus]);
+        let channels = self.rng.range(3, 4) as u16;
+        let node = self.add_wide(kind, channels);
+        let to = self.group(node, "in");
+        for (tap, first, count) in [(main, 0, 2), (key, 2, channels - 2)] {
+            let gain = self.link_gain();
+            for channel in 0..count {
+                let from = channel % self.taps[tap].group.channels;
+                let port = (node, to.port_name(first + channel));
+                self.wire(tap, from, port, Decibels::UNITY, gain);
+            }
+            self.taps[tap].loose = false;
+        }
+        let level = self.entered(node, "in");
+        if kind == NodeKind::Delay {
+            let frames = self.rng.range(1, 600);
+            self.set(node, "frames", Value::Number(frames as f64));
+            let report = self.rng.percent(80);
+            self.set(node, "report", Value::Switch(report));
+            self.publish(node, "out", level);
+        } else {
+            self.strip(node, level);
+        }
     }
 }

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, time::Instant};
 
-use aulos_protocol::{Node, NodeKind, Rate, params, ports};
+use aulos_protocol::{Decibels, Node, NodeKind, PortRef, Rate, params, ports};
 
 use super::*;
 
@@ -27,7 +27,9 @@ fn fingerprint(scene: &Scene) -> u64 {
         let [from, to] = [&link.from, &link.to].map(|port| scene.session.port_text(port));
         say(format!("{} {from} {to} {}", link.id, link.gain.get()));
     }
-    say(format!("{:?} {} {}", scene.start, scene.playback_channels, scene.session.rate.hz()));
+    let Session { rate, tempo, edit_fade_ms, max_block, max_latency_ms, next_id, .. } = &scene.session;
+    say(format!("{:?} {} {}", scene.start, scene.playback_channels, rate.hz()));
+    say(format!("{} {edit_fade_ms} {max_block} {max_latency_ms} {next_id}", tempo.get()));
     let hash = fnv(0xcbf2_9ce4_8422_2325, text.as_bytes());
     let files = scene.files.values().flat_map(|pcm| (0..pcm.channels()).map(|c| pcm.channel(c)));
     let samples = files.chain(scene.capture.iter().map(Vec::as_slice)).flatten();
@@ -37,11 +39,11 @@ fn fingerprint(scene: &Scene) -> u64 {
 #[test]
 fn a_seed_is_a_scene_for_ever() {
     let pinned = [
-        (0, 0x08f2_cf59_197b_9e82),
-        (1, 0xd66d_55a1_22c5_fa6f),
-        (2, 0x6b81_72b7_cbaa_2f9f),
-        (3, 0x7425_778c_206f_5c30),
-        (u64::MAX, 0xcab9_f0da_6ea5_de88),
+        (0, 0x616f_92e9_5b39_c391),
+        (1, 0x9d42_b1cc_2d19_2906),
+        (2, 0x0886_71bb_69a1_8562),
+        (3, 0x1840_354b_1ee7_1419),
+        (u64::MAX, 0xc30a_5e47_e3fe_7f85),
     ];
     for (seed, expected) in pinned {
         let seen = fingerprint(&scene(seed));
@@ -85,17 +87,19 @@ fn scenes_are_what_commands_can_make() {
         for (id, link) in &session.links {
             assert_eq!(*id, link.id);
             numbers.insert(id.0);
-            for (end, direction) in [(&link.from, ports::Direction::Out), (&link.to, ports::Direction::In)] {
-                let (group, _) = ports::find(&session.nodes[&end.node], &end.port).unwrap();
-                assert_eq!(group.direction, direction);
-            }
+            let group = |end: &PortRef| ports::find(&session.nodes[&end.node], &end.port).unwrap().0;
+            let (from, to) = (group(&link.from), group(&link.to));
+            assert_eq!((from.direction, to.direction), (ports::Direction::Out, ports::Direction::In));
+            assert_eq!(from.signal, to.signal);
+            let is_plain = link.gain == Decibels::UNITY || link.gain.is_silence();
+            assert!(from.signal == ports::Signal::Audio || is_plain);
             assert!(ends.insert((link.from.clone(), link.to.clone())), "no two links from and to the same");
         }
         let clips: usize = session.nodes.values().map(|node| node.clips.len()).sum();
         assert_eq!(numbers.len(), session.nodes.len() + session.links.len() + clips);
         assert!(numbers.first() > Some(&0) && numbers.last() < Some(&session.next_id));
 
-        // Panics at a cycle.
+        // Panics at a cycle, and at a loop that has no room.
         describe(session);
     }
 }
@@ -105,21 +109,34 @@ fn scenes_are_audible_and_bounded() {
     let seeds = 50;
     let mut audible = 0;
     let (mut sounding, mut ports) = (0, 0);
+    let (mut playing, mut tones) = (0, 0);
+    let mut echoes = 0;
     for seed in 0..seeds {
         let scene = scene(seed);
         let outcome = scene.evaluate(scene.frames());
         audible += u64::from(outcome.playback.iter().flatten().any(|x| x.abs() > 1e-4));
         for (port, signal) in &outcome.ports {
+            let sounds = u64::from(signal.iter().any(|x| *x != 0.0));
+            let node = &scene.session.nodes[&port.0];
             ports += 1;
-            sounding += u64::from(signal.iter().any(|x| *x != 0.0));
-            // Subnormal numbers are flushed on the audio thread, so no scene may depend on them.
-            let odd = signal.iter().find(|x| x.is_subnormal() || !x.is_finite() || x.abs() > 16.0);
+            sounding += sounds;
+            if params::number(node, "notes") == Some(1.0) {
+                tones += 1;
+                playing += sounds;
+            }
+            echoes += if node.kind == NodeKind::Feedback { sounds } else { 0 };
+            let odd = signal.iter().find(|x| x.abs() > 16.0);
             assert_eq!(odd, None, "seed {seed}, {port:?}");
         }
+        // Subnormal numbers are flushed on the audio thread, so no scene may depend on them.
+        let mut zeroed = outcome.zeroed.keys().map(|(_, stage)| *stage);
+        assert!(zeroed.all(|stage| matches!(stage, "input" | "player")), "seed {seed}: {:?}", outcome.zeroed);
         assert!(outcome.playback.iter().flatten().all(|x| x.abs() <= 64.0), "seed {seed}");
     }
     assert!(audible >= seeds * 9 / 10, "only {audible} of {seeds} scenes sound");
     assert!(sounding >= ports * 6 / 10, "only {sounding} of {ports} ports sound");
+    assert!(playing >= tones * 6 / 10, "only {playing} of {tones} tones play notes");
+    assert!(echoes >= seeds / 2, "only {echoes} ports give something back");
 }
 
 #[test]
@@ -137,6 +154,17 @@ fn scenes_are_of_many_kinds() {
     assert!(share(&|d| d.max_arrival > 1000) >= 15, "{table}");
     assert!(share(&|d| d.nodes >= 50) >= 10, "{table}");
     assert!(share(&|d| d.kinds[&NodeKind::Master] == 1) == 100, "{table}");
+    assert!(share(&|d| d.loops > 0) >= 30, "{table}");
+    assert!(share(&|d| d.midi_links > 0) >= 35, "{table}");
+    assert!(share(&|d| d.merges > 0) >= 15, "{table}");
+    assert!(share(&|d| d.notes > 0) >= 30, "{table}");
+    assert!(share(&|d| d.sidechains > 0) >= 30, "{table}");
+    assert!(share(&|d| d.fans > 0) >= 20, "{table}");
+    assert!(share(&|d| d.soloed > 0) >= 10, "{table}");
+    assert!(share(&|d| d.shut > 0) >= 10, "{table}");
+    assert!(share(&|d| d.low_latency > 0) >= 8, "{table}");
+    assert!(share(&|d| d.unaligned > 0) >= 4, "{table}");
+    assert!(share(&|d| d.groups > 1) >= 15, "{table}");
     for kind in NodeKind::ALL {
         assert!(share(&|d| d.kinds.contains_key(&kind)) >= 20, "{kind}: {table}");
     }

@@ -1,0 +1,129 @@
+//! Feedback and the metronome: what comes back, and what plays notes.
+
+use std::collections::BTreeSet;
+
+use aulos_protocol::{NodeKind, Value};
+
+use super::{
+    build::{Builder, decibels},
+    level::Level,
+};
+
+impl Builder<'_> {
+    /// A feedback that gives something back, and hears nothing yet.
+    pub(super) fn feedback(&mut self) -> usize {
+        let node = self.add(NodeKind::Feedback);
+        // No less than a block, often hardly more; not so little that a loop has too many rounds to die away.
+        let least = u64::from(self.max_block.max(1000));
+        let frames = if self.rng.percent(40) { least } else { self.rng.range(least, least + 1500) };
+        self.set(node, "frames", Value::Number(frames as f64));
+        self.open.push(node);
+        self.publish(node, "out", Level::ECHO)
+    }
+
+    /// Links something to each feedback: most likely what it leads to.
+    pub(super) fn close(&mut self) {
+        for node in std::mem::take(&mut self.open) {
+            let loose: Vec<_> = self.taps.iter().map(|tap| tap.loose).collect();
+            let behind = self.behind(node);
+            let sounds = |tap: &usize| self.taps[*tap].level != Level::SILENT;
+            let is_inside =
+                |tap: &usize| behind.contains(&self.taps[*tap].node) && self.taps[*tap].node != node;
+            let inside: Vec<_> = (0..self.taps.len()).filter(|tap| is_inside(tap) && sounds(tap)).collect();
+            let loops = !inside.is_empty() && self.rng.percent(90);
+            // Some are too loud or too quiet to be heard.
+            for _ in 0..4 {
+                let tap = if loops { *self.rng.pick(&inside) } else { self.any_tap() };
+                self.feed(node, "in", &[tap]);
+                if self.entered(node, "in") != Level::SILENT && self.rng.percent(70) {
+                    break;
+                }
+            }
+            // The mix would miss what is heard by a feedback alone.
+            for (tap, loose) in self.taps.iter_mut().zip(loose) {
+                tap.loose = loose;
+            }
+        }
+    }
+
+    /// The nodes that a node leads to, and itself.
+    fn behind(&self, node: usize) -> BTreeSet<usize> {
+        let mut behind = BTreeSet::from([node]);
+        let mut todo = vec![node];
+        while let Some(node) = todo.pop() {
+            let next = self.wires.iter().filter(|wire| wire.from.0 == node).map(|wire| wire.to.0);
+            todo.extend(next.filter(|next| behind.insert(*next)));
+        }
+        behind
+    }
+
+    /// A metronome.
+    pub(super) fn click(&mut self) -> usize {
+        let node = self.add(NodeKind::Click);
+        let level = self.rng.tenths(-300, 0);
+        let beats = if self.rng.percent(80) { self.rng.range(1, 6) } else { self.rng.range(7, 32) };
+        self.set(node, "level", Value::Number(level));
+        self.set(node, "beats", Value::Number(beats as f64));
+        self.midi.push(node);
+        let level =
+            if self.start.rolling { Level::CLICK.scaled(decibels(level).factor()) } else { Level::SILENT };
+        self.publish(node, "out", level)
+    }
+
+    /// Tones that follow a metronome, late or not.
+    pub(super) fn notes(&mut self, room: usize) {
+        let end = self.nodes.len() + room;
+        if self.midi.is_empty() || self.rng.percent(30) {
+            self.click();
+        }
+        for _ in 0..self.rng.below(3) {
+            if self.nodes.len() + 1 >= end {
+                break;
+            }
+            self.late_notes();
+        }
+        for _ in 0..self.rng.range(1, 2) {
+            if self.nodes.len() < end {
+                self.playing_tone();
+            }
+        }
+    }
+
+    /// A delay that messages go through, and perhaps some sound.
+    fn late_notes(&mut self) {
+        let taps = if self.rng.percent(20) { vec![self.any_tap()] } else { Vec::new() };
+        let latent = self.rng.percent(50);
+        let before = self.midi.len();
+        self.delay(latent, &taps);
+        let node = self.nodes.len() - 1;
+        if self.midi.len() == before {
+            self.hear_notes(node);
+            self.midi.push(node);
+        }
+    }
+
+    fn playing_tone(&mut self) {
+        let node = self.add(NodeKind::Tone);
+        let frequency = self.rng.tenths(200, 80_000);
+        let level = self.rng.tenths(-300, -30);
+        let plays = !self.forgets && self.rng.percent(85);
+        self.set(node, "frequency", Value::Number(frequency));
+        self.set(node, "level", Value::Number(level));
+        self.set(node, "notes", Value::Switch(plays));
+        self.hear_notes(node);
+        let whole = match plays {
+            true if !self.start.rolling => Level::SILENT,
+            true => Level::NOTES,
+            false => Level::TONE,
+        };
+        self.publish(node, "out", whole.scaled(decibels(level).factor()));
+    }
+
+    /// Links one or more to the MIDI input.
+    fn hear_notes(&mut self, node: usize) {
+        for _ in 0..*self.rng.pick(&[1, 1, 2, 2, 3]) {
+            let from = *self.rng.pick(&self.midi);
+            self.wire_midi(from, node);
+        }
+    }
+}
