@@ -5,7 +5,7 @@ use aulos_nodes::{Patch, Setting};
 use crate::{
     audio::{Running, Transport, TransportChange, delay_line::DelayLine, slot::Token, unit::Vitals},
     compile::Lead,
-    plan::{RampSlot, TermId, UnitSlot},
+    plan::{InstanceId, RampSlot, TermId, UnitSlot},
 };
 
 /// How many batches can be on their way at once. Each has a return slot from the beginning.
@@ -53,10 +53,14 @@ pub struct Move {
 
 /// A stage whose arrival or latency changes.
 pub struct Retiming {
-    /// The processor.
+    /// Which stage.
+    pub stage: InstanceId,
+    /// Its processor.
     pub unit: UnitSlot,
-    /// The arrival that it has when everything is aligned again.
+    /// The arrival that it will have,
     pub arrival: u64,
+    /// and when: as soon as it hears nothing of what was before.
+    pub when: Lead,
     /// Lines for what stands in for it, if it has another latency; at home, those that it had.
     pub dry: Option<(Vec<DelayLine>, u64)>,
 }
@@ -76,8 +80,8 @@ pub struct Batch {
     pub fades: Vec<FadeStart>,
     /// Stages whose timing changes.
     pub retimings: Vec<Retiming>,
-    /// Whether delays change, so that something is to be aligned again.
-    pub realigns: bool,
+    /// If delays change, when everything is aligned again.
+    pub realigns: Option<Lead>,
     /// What the transport does, and at which frame if not at once.
     pub transport: Option<(TransportChange, Option<u64>)>,
     /// The length of every fade, in frames.
@@ -118,10 +122,9 @@ impl Batch {
                 None => unit.set(&setting(frame)),
             }
         }
-        let mut last = frame;
+        let ready = |lead: Lead| (frame + lead.wait).max(lead.not_before);
         for start in &mut self.fades {
             let term = start.fade.get(token);
-            let ready = |lead: Lead| (frame + lead.wait).max(lead.not_before);
             match start.begin {
                 Begin::Ready(lead) => term.turn(start.to, frame, ready(lead), fade),
                 Begin::PutOff(_) if term.has_left(frame) => {}
@@ -130,16 +133,15 @@ impl Batch {
                 Begin::At(_) => term.turn(start.to, frame, frame, fade),
             }
             start.ends = term.end();
-            last = last.max(start.ends);
         }
-        for Retiming { unit, arrival, dry } in &mut self.retimings {
+        for Retiming { unit, arrival, when, dry, .. } in &mut self.retimings {
             let unit = unit.get(token);
-            unit.time.change(last, *arrival);
+            unit.time.change(ready(*when), *arrival);
             if let (Some(lane), Some((lines, latency))) = (&mut unit.lane, dry) {
                 lane.replace_dry(lines, *latency);
             }
         }
-        self.aligned = self.realigns.then_some(last);
+        self.aligned = self.realigns.map(ready);
         self.applied = frame;
         match self.transport {
             Some((change, Some(at))) if at > frame => {

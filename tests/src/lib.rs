@@ -3,6 +3,7 @@
 //! [`oracle`] says what a session must sound like, [`random`] makes sessions to ask it about, and [`compare`]
 //! tells two renderings apart bit by bit.
 
+pub mod commands;
 mod compare;
 pub mod oracle;
 pub mod random;

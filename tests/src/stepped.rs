@@ -121,9 +121,10 @@ impl Stepped {
     pub fn perform(&mut self, command: &Command) -> Result<Applied, Error> {
         let performed = self.controller.perform(command, &mut self.files)?;
         self.controller.flush_now()?;
-        let frame = Frames(self.take_over(performed.ticket));
+        let applied = self.take_over(performed.ticket);
         Ok(Applied {
-            frame,
+            frame: Frames(applied.frame),
+            aligned: applied.aligned.map(Frames),
             nodes: performed.outcome.nodes,
             clips: performed.outcome.clips,
             ..Applied::default()
@@ -148,10 +149,33 @@ impl Stepped {
         self.controller.poll();
     }
 
-    /// The frame at which the batch `ticket` is applied.
-    fn take_over(&mut self, ticket: u64) -> u64 {
+    /// Carries out a command whose changes begin at a frame of stage time.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn perform_at(&mut self, command: &Command, frame: usize) -> Result<(), Error> {
+        let performed = self.controller.perform_at(command, frame as u64)?;
+        self.take_over(performed.ticket);
+        Ok(())
+    }
+
+    /// Moves the transport when the engine is at `frame`.
+    ///
+    /// # Panics
+    /// If the engine refuses it.
+    pub fn transport_at(&mut self, change: aulos_engine::TransportChange, frame: usize) {
+        let sent = self.controller.transport(change, Some(frame as u64));
+        let ticket = sent.unwrap_or_else(|e| panic!("{e}"));
+        self.take_over(ticket);
+    }
+
+    /// Has the audio thread take over the batch `ticket`.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn take_over(&mut self, ticket: u64) -> aulos_engine::Applied {
         self.engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 0, &Patience, u64::MAX);
         let applied = self.controller.poll().into_iter().find(|applied| applied.ticket == ticket);
-        applied.map_or_else(|| panic!("the batch was not taken over"), |applied| applied.frame)
+        applied.unwrap_or_else(|| panic!("the batch was not taken over"))
     }
 }

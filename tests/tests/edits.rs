@@ -49,8 +49,9 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
         45..70 => {
             let names: Vec<_> = params::of(node.kind, node.channels)
                 .iter()
-                // A new frequency goes on from the phase of the old one, which a fresh engine does not know.
-                .filter(|param| !["frequency", "first_channel"].contains(&param.name))
+                // A new frequency, or note, goes on from the phase of the old one, which a fresh engine does not
+                // know.
+                .filter(|param| !["frequency", "notes", "first_channel"].contains(&param.name))
                 .collect();
             let Some(param) = (!names.is_empty()).then(|| *rng.pick(&names)) else { return Command::Undo };
             let value = match param.unit {
@@ -62,7 +63,11 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
             Command::SetParam { node: node.slug.to_string(), param: param.name.to_owned(), value }
         }
         70..76 => {
-            let kind = *rng.pick(&NodeKind::ALL);
+            let mut kind = *rng.pick(&NodeKind::ALL);
+            // What goes round in a loop is remembered for ever.
+            if kind == NodeKind::Feedback {
+                kind = NodeKind::Delay;
+            }
             Command::AddNode(NewNode {
                 kind,
                 name: None,
@@ -88,6 +93,13 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
         91..97 => Command::Undo,
         _ => Command::Redo,
     }
+}
+
+/// Whether what a session sounds like depends on what was long ago: on loops, and on the phases of notes.
+fn remembers(session: &Session) -> bool {
+    session.nodes.values().any(|node| {
+        node.kind == NodeKind::Feedback || params::number(node, "notes").is_some_and(|on| on != 0.0)
+    })
 }
 
 #[test]

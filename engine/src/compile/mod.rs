@@ -37,8 +37,8 @@ pub struct Compiled {
     pub fades: Vec<FadeStart>,
     /// The stages whose timing changes with it.
     pub retimings: Vec<Retiming>,
-    /// Whether delays change.
-    pub realigns: bool,
+    /// If delays change, when everything is aligned again.
+    pub realigns: Option<Lead>,
     /// When everything is heard.
     pub arrivals: Arrivals,
 }
@@ -50,12 +50,16 @@ pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
     observed.look(&graph, session, workshop.as_ref());
     let arrivals = arrivals(&graph, session, observed);
     rack.forget_silent(now);
-    let retimings = rack.build_instances(session, &graph, &arrivals);
+    let mut retimings = rack.build_instances(session, &graph, &arrivals);
     let changes = terms::reconcile(rack, &graph, &arrivals);
     rack.forget_unheard();
     let (order, held) = order::order(rack, &changes.new);
     rack.hold_back(&held);
-    let (fades, realigns) = terms::fades(rack, &order, changes);
+    let (fades, settled) = terms::fades(rack, &order, changes, session.fade_frames());
+    for retiming in &mut retimings {
+        retiming.when = settled.as_ref().map_or(Lead::default(), |settled| settled.of(&retiming.stage));
+    }
+    let realigns = settled.map(|settled| settled.everywhere);
     rack.forget_unused_lines();
     let plan = buffers::plan(rack, &order);
     if cfg!(debug_assertions)

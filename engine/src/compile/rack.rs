@@ -332,11 +332,12 @@ impl Rack {
         for ((stage, timing), node) in arrivals.stages.iter().zip(of_nodes) {
             let timing = *timing;
             let tap = if stage.stage == Stage::FeedbackOut { arrivals.tap(session, node.id) } else { 0 };
-            if let Some(instance) = self.current.get(stage).and_then(|id| self.instances.get_mut(id)) {
+            let known = self.current.get(stage);
+            if let Some((id, instance)) = known.and_then(|id| Some((id, self.instances.get_mut(id)?))) {
                 let same = Arc::ptr_eq(&instance.node, node) || same_structure(&instance.node, node);
                 if same && instance.tap == tap {
                     instance.node = node.clone();
-                    retimings.extend(instance.retime(timing));
+                    retimings.extend(instance.retime(*id, timing));
                     continue;
                 }
                 instance.ghost = true;
@@ -562,7 +563,7 @@ pub struct Addressee {
 
 impl Instance {
     /// Notes another timing; answers with what the audio thread must know of it.
-    fn retime(&mut self, timing: Timing) -> Option<Retiming> {
+    fn retime(&mut self, stage: InstanceId, timing: Timing) -> Option<Retiming> {
         let before = std::mem::replace(&mut self.timing, timing);
         let Work::Process(unit) = &self.work else { return None };
         let relined = self.lane.as_mut().filter(|shape| shape.latency != timing.latency).map(|shape| {
@@ -570,8 +571,10 @@ impl Instance {
             (Lane::dry_lines(shape, timing.latency), timing.latency)
         });
         (before.arrival != timing.arrival || relined.is_some()).then(|| Retiming {
+            stage,
             unit: unit.clone(),
             arrival: timing.arrival,
+            when: Lead::default(),
             dry: relined,
         })
     }

@@ -104,9 +104,13 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
     changes
 }
 
-/// Gives every delayed term its line, and says which terms begin to fade, and when.
-/// Answers also whether anything is to be aligned again.
-pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes) -> (Vec<FadeStart>, bool) {
+/// Gives every delayed term its line, and says which terms begin to fade, and when. Answers also whether anything is to be aligned again.
+pub fn fades(
+    rack: &mut Rack,
+    order: &Order,
+    mut changes: Changes,
+    fade: u64,
+) -> (Vec<FadeStart>, Option<Settled>) {
     let mut delayed: Vec<(TermId, usize)> =
         rack.terms.iter().filter(|(id, _)| id.delay > 0).map(|(id, term)| (*id, term.output)).collect();
     // The longest first: its line serves the others.
@@ -124,8 +128,14 @@ pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes) -> (Vec<FadeS
     let heirs: BTreeMap<EdgeId, TermId> =
         changes.moving.iter().filter(|id| changes.new.contains(id)).map(|id| (id.edge, *id)).collect();
     let awaited = |(id, _): &(&TermId, Lead)| heirs.get(&id.edge) == Some(id);
-    let leads: BTreeMap<TermId, Lead> =
+    let mut leads: BTreeMap<TermId, Lead> =
         rack.terms.keys().zip(leads).filter(awaited).map(|(id, lead)| (*id, lead)).collect();
+    changes.realigns |=
+        changes.dying.iter().any(|id| heirs.get(&id.edge).is_some_and(|h| h.delay != id.delay));
+    let realigns = changes.realigns;
+    if realigns {
+        cross_together(rack, &mut leads);
+    }
     // A term that was to fade out for an heir that is itself replaced waits for the newest heir.
     let mut put_off = Vec::new();
     let now = rack.dying();
@@ -138,12 +148,9 @@ pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes) -> (Vec<FadeS
             put_off.push(*id);
         }
     }
-    changes.realigns |=
-        changes.dying.iter().any(|id| heirs.get(&id.edge).is_some_and(|h| h.delay != id.delay));
-    let realigns = changes.realigns;
     changes.moving.append(&mut changes.dying);
     let begin = changes.moving.iter().map(|id| (id, false)).chain(put_off.iter().map(|id| (id, true)));
-    let starts = begin
+    let starts: Vec<FadeStart> = begin
         .filter_map(|(id, put_off)| {
             let term = rack.terms.get(id)?;
             let (to, like) = match term.life {
@@ -155,7 +162,74 @@ pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes) -> (Vec<FadeS
             Some(FadeStart { term: *id, fade: term.fade.clone(), to, begin, ends: 0 })
         })
         .collect();
-    (starts, realigns)
+    let settled = realigns.then(|| Settled::new(rack, order, &starts, fade));
+    (starts, settled)
+}
+
+/// When nothing of what was before is left in what stages hear, after a change of delays.
+pub struct Settled {
+    /// By task.
+    tasks: BTreeMap<InstanceId, Lead>,
+    /// In the driver's channels.
+    pub everywhere: Lead,
+}
+
+impl Settled {
+    /// Follows the ends of the fades downstream, through delays and the memories of processors.
+    fn new(rack: &Rack, order: &Order, starts: &[FadeStart], fade: u64) -> Self {
+        let later = |lead: Lead, by: u64| Lead { wait: lead.wait + by, not_before: lead.not_before + by };
+        let ends: BTreeMap<TermId, Lead> = starts
+            .iter()
+            .filter_map(|start| match start.begin {
+                Begin::Ready(lead) | Begin::PutOff(lead) => Some((start.term, later(lead, fade))),
+                Begin::At(_) => None,
+            })
+            .collect();
+        let mut entering: Vec<Vec<(usize, &TermId)>> = vec![Vec::new(); order.tasks.len()];
+        for ((from, to), id) in order.ends.iter().zip(rack.terms.keys()) {
+            entering[*to].push((*from, id));
+        }
+        let mut heard = vec![None; order.tasks.len()];
+        let mut tasks = BTreeMap::new();
+        let mut everywhere = Lead::default();
+        for (task, id) in order.tasks.iter().enumerate() {
+            // What nothing has changed upstream of is settled already.
+            let mut lead: Option<Lead> = None;
+            for (from, term) in &entering[task] {
+                let passed = heard[*from].map(|lead| later(lead, term.delay));
+                for part in passed.into_iter().chain(ends.get(term).copied()) {
+                    lead = Some(lead.map_or(part, |lead| lead.and(part)));
+                }
+            }
+            let Some(lead) = lead else { continue };
+            tasks.insert(*id, lead);
+            let instance = &rack.instances[id];
+            heard[task] = Some(later(lead, instance.warm_up.max(instance.timing.latency)));
+            if id.stage.stage.is_sink() {
+                everywhere = everywhere.and(lead);
+            }
+        }
+        Self { tasks, everywhere }
+    }
+
+    /// When a stage hears nothing of what was before any more.
+    pub fn of(&self, stage: &InstanceId) -> Lead {
+        self.tasks.get(stage).copied().unwrap_or_default()
+    }
+}
+
+/// Lets all terms that fade in begin at the same stage time, the first at which all of them are ready. So what
+/// goes by several ways comes out as one crossfade of what it was and what it will be.
+fn cross_together(rack: &Rack, leads: &mut BTreeMap<TermId, Lead>) {
+    let arrival = |id: &TermId| rack.instances.get(&id.to).map_or(0, |to| to.timing.arrival) as i64;
+    let latest = |part: &dyn Fn(&Lead) -> u64| {
+        leads.iter().map(|(id, lead)| part(lead) as i64 - arrival(id)).max().unwrap_or(0)
+    };
+    let (wait, not_before) = (latest(&|lead| lead.wait), latest(&|lead| lead.not_before));
+    for (id, lead) in leads.iter_mut() {
+        let at = |time: i64| u64::try_from(time + arrival(id)).unwrap_or(0);
+        *lead = Lead { wait: at(wait), not_before: at(not_before) };
+    }
 }
 
 /// Lets the gains of links go to those of `graph`, in which nothing but gains is new; at the frame `at` of each
