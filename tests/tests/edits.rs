@@ -95,13 +95,6 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
     }
 }
 
-/// Whether what a session sounds like depends on what was long ago: on loops, and on the phases of notes.
-fn remembers(session: &Session) -> bool {
-    session.nodes.values().any(|node| {
-        node.kind == NodeKind::Feedback || params::number(node, "notes").is_some_and(|on| on != 0.0)
-    })
-}
-
 #[test]
 fn after_any_edits_the_engine_is_where_a_fresh_one_would_be() {
     const EDITS: usize = 60;

@@ -39,8 +39,8 @@ struct Course {
     from: u64,
     /// and the one at which the next begins.
     until: u64,
-    /// Whether it is silent from `until` on, or fades out beyond it.
-    cut: bool,
+    /// How it fades out from `until` on; nothing of it is heard there if not at all.
+    out: Option<Fade>,
     /// Whether it goes on where the one before was, as when only the loop was changed.
     continues: bool,
     /// Whether its first frame does not follow from the frame before.
@@ -49,6 +49,7 @@ struct Course {
     /// The position at `from`.
     position: u64,
     loop_range: Option<(u64, u64)>,
+    /// How loud it is until `until`.
     fade: Fade,
 }
 
@@ -71,11 +72,18 @@ impl Course {
         }
     }
 
-    /// The frames of `from..to` in which it can be heard, or is the present one.
-    fn within(&self, from: u64, to: u64) -> Option<(u64, u64)> {
-        let end = if self.cut { self.until } else { self.until.max(self.fade.end()) };
-        let (from, to) = (from.max(self.from), to.min(end));
-        (from < to).then_some((from, to))
+    /// The frames of `from..to` in which it is the present one, and those in which it fades out after that.
+    fn within(&self, from: u64, to: u64) -> [Option<(u64, u64)>; 2] {
+        let part = |first: u64, last: u64| {
+            let (from, to) = (from.max(first), to.min(last));
+            (from < to).then_some((from, to))
+        };
+        [part(self.from, self.until), part(self.until, self.out.map_or(0, |out| out.end()))]
+    }
+
+    /// Whether it can still be heard at `frame` or later.
+    fn is_over(&self, frame: u64) -> bool {
+        self.within(frame, u64::MAX) == [None, None]
     }
 }
 
@@ -143,7 +151,7 @@ impl Transport {
         courses.push(Course {
             from: 0,
             until: u64::MAX,
-            cut: false,
+            out: None,
             continues: false,
             jumped: true,
             rolling: start.rolling,
@@ -161,7 +169,7 @@ impl Transport {
 
     /// Whether there is room for another course at `frame`; if not, changes must wait until a fade has ended.
     pub fn has_room(&self, frame: u64) -> bool {
-        let heard = self.courses.iter().filter(|course| course.within(frame, u64::MAX).is_some()).count();
+        let heard = self.courses.iter().filter(|course| !course.is_over(frame)).count();
         let recent = self.courses.iter().rev().take_while(|course| course.from >= frame).count();
         heard < MAX_HEARD && recent + heard < MAX_VIEWS / 2
     }
@@ -181,7 +189,7 @@ impl Transport {
         let next = Course {
             from: frame,
             until: u64::MAX,
-            cut: false,
+            out: None,
             continues: false,
             jumped: false,
             position,
@@ -206,7 +214,7 @@ impl Transport {
             }
             TransportChange::Loop(range) => {
                 let present = self.present();
-                (present.until, present.cut) = (frame, true);
+                present.until = frame;
                 self.push(Course { loop_range: range, continues: true, fade: now.fade, ..next });
             }
         }
@@ -216,9 +224,10 @@ impl Transport {
     fn begin(&mut self, next: Course, frame: u64, fade: u64) {
         let present = self.present();
         present.until = frame;
-        present.cut = !present.rolling;
         if present.rolling {
-            present.fade.turn(0.0, frame, frame, fade);
+            let mut out = present.fade;
+            out.turn(0.0, frame, frame, fade);
+            present.out = Some(out);
         }
         self.push(next);
     }
@@ -256,7 +265,7 @@ impl Transport {
         let mut index = 0;
         self.courses.retain(|course| {
             index += 1;
-            index > last || course.within(past, u64::MAX).is_some()
+            index > last || !course.is_over(past)
         });
     }
 
@@ -268,41 +277,49 @@ impl Transport {
         let end = first + (frames - skipped) as u64;
         let place = |frame: u64| offset + skipped + (frame - first) as usize;
         for course in &self.courses {
-            let Some((from, to)) = course.within(first, end) else { continue };
-            if room.parts.len() == MAX_VIEWS {
-                break;
+            let [present, leaving] = course.within(first, end);
+            let fades = [course.fade, course.out.unwrap_or(course.fade)];
+            for ((part, fade), is_present) in [present, leaving].into_iter().zip(fades).zip([true, false]) {
+                let Some((from, to)) = part else { continue };
+                if room.parts.len() == MAX_VIEWS {
+                    return;
+                }
+                let segments = course.segments(from, to, &place, &mut room.segments);
+                let present = if is_present { (place(from), place(to)) } else { (0, 0) };
+                let begins = is_present && from == course.from && !course.continues;
+                room.parts.push(Part { segments, fade, present, begins });
             }
-            let begun = room.segments.len();
-            let mut frame = from;
-            while frame < to && room.segments.len() < room.segments.capacity() {
-                let (position, rest) = course.at(frame);
-                let len = rest.min(to - frame);
-                let starts = frame == course.from;
-                let wrapped = course.rolling
-                    && !starts
-                    && course
-                        .loop_range
-                        .is_some_and(|(start, end)| position == start && course.position < end)
-                    && course.at(frame - 1).1 == 1;
-                let jumped = if starts { course.jumped } else { wrapped };
-                room.segments.push(Segment {
-                    offset: place(frame),
-                    len: len as usize,
-                    position,
-                    rolling: course.rolling,
-                    jumped,
-                });
-                frame += len;
-            }
-            let present = (place(from), place(to.min(course.until).max(from)));
-            let begins = from == course.from && !course.continues;
-            room.parts.push(Part {
-                segments: (begun, room.segments.len()),
-                fade: course.fade,
-                present,
-                begins,
-            });
         }
+    }
+}
+
+impl Course {
+    /// Appends the segments of `from..to`, which `place` puts into the block; answers where they are.
+    fn segments(
+        &self,
+        from: u64,
+        to: u64,
+        place: &dyn Fn(u64) -> usize,
+        segments: &mut Vec<Segment>,
+    ) -> (usize, usize) {
+        let begun = segments.len();
+        let mut frame = from;
+        while frame < to && segments.len() < segments.capacity() {
+            let (position, rest) = self.at(frame);
+            let len = rest.min(to - frame);
+            let starts = frame == self.from;
+            // The frame before was the last of the loop.
+            let wrapped = self.rolling && !starts && self.at(frame - 1).1 == 1;
+            segments.push(Segment {
+                offset: place(frame),
+                len: len as usize,
+                position,
+                rolling: self.rolling,
+                jumped: if starts { self.jumped } else { wrapped },
+            });
+            frame += len;
+        }
+        (begun, segments.len())
     }
 }
 
@@ -378,7 +395,7 @@ mod tests {
         // Fifty frames late, the locate is still to come.
         assert_eq!(positions(&transport, 78, 10), [(0, 10, 78, false)]);
         let room = look(&transport, 98, 20);
-        assert_eq!(room.parts.iter().map(|p| p.present).collect::<Vec<_>>(), [(0, 2), (2, 20)]);
+        assert_eq!(room.parts.iter().map(|p| p.present).collect::<Vec<_>>(), [(0, 2), (0, 0), (2, 20)]);
         assert_eq!(positions(&transport, -5, 10), [(5, 5, 0, true)]);
     }
 
