@@ -38,7 +38,7 @@ fn role(session: &Session, stage: StageId) -> Role {
 /// Sets the gain of every link that does not pass to 0.
 ///
 /// While anything is soloed, a link passes if it lies on a path through a soloed strip, or on one through
-/// something solo-safe with no unsoloed strip before it; a path may begin anywhere. Connections inside of a node
+/// something solo-safe with no unsoloed strip before it; a path may begin anywhere, and goes through feedbacks. Connections inside of a node
 /// and MIDI always pass: what a strip plays is shut behind it.
 pub fn shut(graph: &mut DiGraph<StageId, Edge>, session: &Session) {
     let roles: Vec<Role> = graph.node_weights().map(|stage| role(session, *stage)).collect();
@@ -79,7 +79,13 @@ fn reach(
     let mut next = from.to_vec();
     from.iter().for_each(|stage| reached[stage.index()] = true);
     while let Some(stage) = next.pop() {
-        for neighbour in graph.neighbors_directed(stage, direction) {
+        // What goes into a feedback comes out of it.
+        let other_end = match (graph[stage].stage, direction) {
+            (Stage::FeedbackIn, Outgoing) => Some(NodeIndex::new(stage.index() + 1)),
+            (Stage::FeedbackOut, Incoming) => Some(NodeIndex::new(stage.index() - 1)),
+            _ => None,
+        };
+        for neighbour in graph.neighbors_directed(stage, direction).chain(other_end) {
             if !reached[neighbour.index()] && open(neighbour) {
                 reached[neighbour.index()] = true;
                 next.push(neighbour);

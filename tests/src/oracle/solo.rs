@@ -25,6 +25,18 @@ pub(super) fn shut(stages: &mut [Stage]) {
             graph.above[number].push(term.stage);
             graph.below[term.stage].push(number);
         }
+        // What goes into a feedback comes out of it.
+        let comes_out = |other: &Stage| {
+            stage.node.kind == NodeKind::Feedback
+                && other.node.id == stage.node.id
+                && other.name != stage.name
+        };
+        if stage.outputs.is_empty()
+            && let Some(out) = stages.iter().position(comes_out)
+        {
+            graph.above[out].push(number);
+            graph.below[number].push(out);
+        }
     }
     for to in 0..stages.len() {
         for channel in 0..stages[to].inputs.len() {

@@ -47,7 +47,7 @@ impl Patch {
             let value = params::find(&node, name).unwrap().accept(Value::Number(*value)).unwrap();
             node.params.insert((*name).to_owned(), value);
         }
-        self.session.nodes.insert(id, Arc::new(node));
+        self.session.nodes.insert(Arc::new(node));
     }
 
     fn port(&self, text: &str) -> PortRef {
@@ -58,7 +58,7 @@ impl Patch {
     fn link(&mut self, from: &str, to: &str, db: f64) {
         let id = LinkId(self.number());
         let (from, to, gain) = (self.port(from), self.port(to), Decibels::new(db).unwrap());
-        self.session.links.insert(id, Arc::new(Link { id, from, to, gain, unknown: BTreeMap::new() }));
+        self.session.links.insert(Arc::new(Link { id, from, to, gain, unknown: BTreeMap::new() }));
     }
 
     fn file(&mut self, name: &str, channels: &[&[f32]]) {
@@ -71,7 +71,7 @@ impl Patch {
         let (at, offset, length) = (Frames(at), Frames(offset), length.map(Frames));
         let mut node = Node::clone(self.session.node(track).unwrap());
         node.clips.push(Clip { id, file: file.to_owned(), at, offset, length });
-        self.session.nodes.insert(node.id, Arc::new(node));
+        self.session.nodes.insert(Arc::new(node));
     }
 
     fn evaluate(&self, frames: usize) -> Outcome {
