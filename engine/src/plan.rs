@@ -115,7 +115,16 @@ pub struct Output {
     /// Where it is rendered.
     pub buffer: usize,
     /// The delay lines that are fed from it.
-    pub lines: Vec<LineSlot>,
+    pub lines: Vec<Feed>,
+}
+
+/// A delay line behind an output.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// The line.
+    pub line: LineSlot,
+    /// The longest delay that it is good for, in frames.
+    pub longest: u64,
 }
 
 /// What a task does.
@@ -136,6 +145,8 @@ pub enum Work {
         line: LoopSlot,
         /// How many frames before.
         tap: u64,
+        /// How many frames it remembers.
+        longest: u64,
     },
 }
 
@@ -211,6 +222,8 @@ pub struct Plan {
     pub buffers: usize,
     /// Inputs of all tasks together.
     pub inputs: usize,
+    /// The longest block that it can be run with, in frames.
+    pub max_block: usize,
     /// How many MIDI buffers there are. Buffer 0 is empty and is never written.
     pub midi_buffers: usize,
 }

@@ -126,7 +126,7 @@ impl Run<'_> {
                     line.write(channel, frame, &pool[resolved[task.first_input + channel]][..frames]);
                 }
             }
-            Work::Give { line, tap } => {
+            Work::Give { line, tap, .. } => {
                 let line = line.get(self.token);
                 for (channel, output) in task.outputs.iter().enumerate() {
                     line.read(channel, frame as i64 - *tap as i64, &mut pool[output.buffer][..frames]);
@@ -224,8 +224,8 @@ impl Run<'_> {
             let (not_finite, denormal) = contain(block);
             Vitals::count(&task.vitals.not_finite, not_finite);
             Vitals::count(&task.vitals.denormal, denormal);
-            for line in &output.lines {
-                line.get(self.token).push(block);
+            for feed in &output.lines {
+                feed.line.get(self.token).push(block);
             }
         }
         states[index] = State::Done;

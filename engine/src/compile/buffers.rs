@@ -10,7 +10,7 @@ use super::{
     order::Order,
     rack::{Instance, Life, Rack, TermState},
 };
-use crate::plan::{Input, MidiInput, MidiTerm, Output, Plan, SILENCE, Sink, Task, Term, TermId};
+use crate::plan::{Feed, Input, MidiInput, MidiTerm, Output, Plan, SILENCE, Sink, Task, Term, TermId};
 
 /// What is known to be done where a task begins: only what the task itself must wait for.
 ///
@@ -111,7 +111,7 @@ pub fn plan(rack: &Rack, order: &Order) -> Plan {
     }
     let bags = (0..count).map(|_| None).collect();
     let mut pool = Pool { count: SILENCE + 1, contents: Vec::with_capacity(contents), bags };
-    let mut plan = Plan { midi_buffers: SILENCE + 1, ..Plan::default() };
+    let mut plan = Plan { midi_buffers: SILENCE + 1, max_block: rack.max_block, ..Plan::default() };
     for (task, (id, mut terms)) in order.tasks.iter().zip(entering).enumerate() {
         let instance = instances[task].1;
         let mut bag = Bag::default();
@@ -142,7 +142,8 @@ pub fn plan(rack: &Rack, order: &Order) -> Plan {
         for output in 0..outputs_of(task) {
             let buffer = pool.take(&mut bag);
             let lines = rack.lines.get(&(*id, output)).into_iter().flatten();
-            outputs.push(Output { buffer, lines: lines.map(|line| line.slot.clone()).collect() });
+            let lines = lines.map(|line| Feed { line: line.slot.clone(), longest: line.capacity });
+            outputs.push(Output { buffer, lines: lines.collect() });
         }
         for (content, output) in (first_content[task]..).zip(&outputs) {
             pool.contents.push((output.buffer, readers[content]));

@@ -91,7 +91,7 @@ impl Arrivals {
 }
 
 /// The delay that a feedback stores.
-fn stored(node: &aulos_protocol::Node) -> u64 {
+pub(super) fn stored(node: &aulos_protocol::Node) -> u64 {
     params::number(node, "frames").unwrap_or(0.0) as u64
 }
 

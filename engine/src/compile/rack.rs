@@ -13,7 +13,7 @@ use aulos_protocol::{
 };
 
 use super::{
-    latency::{Arrivals, Observed, Timing},
+    latency::{Arrivals, Observed, Timing, stored},
     moment::{Lead, Moment},
 };
 use crate::{
@@ -300,7 +300,7 @@ impl Rack {
 
     /// The memory of a feedback, made anew if its delay is another.
     fn loop_line(&mut self, node: &Node) -> LoopSlot {
-        let made_for = (params::number(node, "frames").unwrap_or(0.0) as u64, node.channels);
+        let made_for = (stored(node), node.channels);
         if let Some(known) = self.loops.get(&node.id).filter(|known| known.made_for == made_for) {
             return known.slot.clone();
         }
@@ -366,7 +366,9 @@ impl Rack {
         let (work, meter) = match stage.stage {
             Stage::Whole(NodeKind::Input) => (Work::Capture { first: first_channel(node) }, None),
             Stage::FeedbackIn => (Work::Take(self.loop_line(node)), None),
-            Stage::FeedbackOut => (Work::Give { line: self.loop_line(node), tap }, None),
+            Stage::FeedbackOut => {
+                (Work::Give { line: self.loop_line(node), tap, longest: stored(node) }, None)
+            }
             kind => {
                 let mut playlist = if kind == Stage::Player { self.playlist(node) } else { Playlist::new() };
                 // What fades out does so in the player that has played it.

@@ -1,8 +1,11 @@
 //! An independent look at a plan before it is run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use crate::plan::{Plan, SILENCE, Task, Term};
+use crate::plan::{Plan, SILENCE, Task, Term, Work};
 
 /// What is wrong with a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,18 @@ pub enum Fault {
         /// What it reads.
         source: usize,
     },
+    /// What only one may move belongs to two: the gain of a term, what travels on a MIDI link, a processor, a line
+    /// that two outputs feed.
+    Shared {
+        /// One of the two tasks.
+        task: usize,
+    },
+    /// A feedback gives back what is not there: what is still to come in the longest block, or what its memory has
+    /// forgotten; or two tasks write its memory.
+    Loop {
+        /// The task.
+        task: usize,
+    },
     /// The terms of an input are not in the order of summing.
     Ranks {
         /// The task.
@@ -59,7 +74,7 @@ pub enum Fault {
 
 /// Checks a plan by itself, knowing nothing of how it was made: every task after what it reads, buffers
 /// never shared by contents that can be alive at once under any order that the dependencies allow, delays as
-/// the rule of arrival says.
+/// the rule of arrival says and within what their lines hold, gains and memories moved by one task only.
 ///
 /// # Errors
 /// All faults that were found.
@@ -70,6 +85,7 @@ pub fn verify(plan: &Plan) -> Result<(), Vec<Fault>> {
         check_midi(plan, index, task, &mut faults);
     }
     check_midi_buffers(plan, &mut faults);
+    check_state(plan, &mut faults);
     if faults.is_empty() {
         check_buffers(plan, &mut faults);
     }
@@ -99,7 +115,9 @@ fn check_terms(plan: &Plan, index: usize, task: &Task, faults: &mut Vec<Fault>) 
                 faults.push(Fault::Source { task: index, source });
                 continue;
             };
-            let fed = |line| output.lines.iter().any(|l| std::sync::Arc::ptr_eq(l, line));
+            let fed = |line| {
+                output.lines.iter().any(|feed| Arc::ptr_eq(&feed.line, line) && term.id.delay <= feed.longest)
+            };
             if (term.id.delay > 0) != term.line.is_some() || !term.line.as_ref().is_none_or(fed) {
                 faults.push(Fault::Line { task: index, source });
             }
@@ -144,6 +162,33 @@ fn check_midi_buffers(plan: &Plan, faults: &mut Vec<Fault>) {
             if let Some(other) = writers.insert(buffer, index) {
                 faults.push(Fault::Alias { buffer, writers: (other, index) });
             }
+        }
+    }
+}
+
+/// What outlives plans is moved by one task each.
+fn check_state(plan: &Plan, faults: &mut Vec<Fault>) {
+    let mut owners = BTreeSet::new();
+    let mut memories = BTreeSet::new();
+    for (task, of) in plan.tasks.iter().enumerate() {
+        let mut alone = |address: *const ()| {
+            if !owners.insert(address) {
+                faults.push(Fault::Shared { task });
+            }
+        };
+        terms(of).for_each(|term| alone(Arc::as_ptr(&term.fade).cast()));
+        for term in of.midi_inputs.iter().flat_map(|input| &input.terms) {
+            alone(Arc::as_ptr(&term.gate).cast());
+            alone(Arc::as_ptr(&term.line).cast());
+        }
+        of.outputs.iter().flat_map(|o| &o.lines).for_each(|feed| alone(Arc::as_ptr(&feed.line).cast()));
+        match &of.work {
+            Work::Process(unit) => alone(Arc::as_ptr(unit).cast()),
+            Work::Take(line) if !memories.insert(Arc::as_ptr(line)) => faults.push(Fault::Loop { task }),
+            Work::Give { tap, longest, .. } if !(plan.max_block as u64..=*longest).contains(tap) => {
+                faults.push(Fault::Loop { task });
+            }
+            _ => {}
         }
     }
 }

@@ -218,3 +218,96 @@ fn a_sum_in_another_order_is_found() {
     plan.tasks[bus].inputs[0].terms.reverse();
     assert!(faults(&plan).iter().any(|f| matches!(f, Fault::Ranks { task } if *task == bus)));
 }
+
+/// A click to a tone directly and by a delay that reports itself, and a loop.
+fn with_midi_and_a_loop() -> Plan {
+    compiled(vec![
+        add(NodeKind::Click, "click", &[]),
+        add(NodeKind::Delay, "late", &[("frames", 100.0), ("report", 1.0)]),
+        add(NodeKind::Tone, "tone", &[("notes", 1.0)]),
+        add(NodeKind::Bus, "bus", &[]),
+        add(NodeKind::Feedback, "loop", &[]),
+        add(NodeKind::Output, "output", &[]),
+        link("click:midi_out", "tone"),
+        link("click:midi_out", "late"),
+        link("late:midi_out", "tone"),
+        link("tone", "bus"),
+        link("loop", "bus"),
+        link("bus:pre", "loop"),
+        link("bus", "output"),
+    ])
+}
+
+fn tone_of(plan: &mut Plan) -> &mut crate::plan::Task {
+    let tone = at(plan, NodeKind::Tone, 0);
+    &mut plan.tasks[tone]
+}
+
+#[test]
+fn midi_that_arrives_at_the_wrong_time_is_found() {
+    let mut plan = with_midi_and_a_loop();
+    verify(&plan).unwrap();
+    let terms = &mut tone_of(&mut plan).midi_inputs[0].terms;
+    assert_eq!(terms.iter().map(|term| term.delay).collect::<Vec<_>>(), [100, 0]);
+    terms[0].delay = 99;
+    assert!(matches!(faults(&plan)[..], [Fault::Delay { .. }]));
+}
+
+#[test]
+fn midi_that_is_merged_in_another_order_or_read_from_elsewhere_is_found() {
+    let mut plan = with_midi_and_a_loop();
+    tone_of(&mut plan).midi_inputs[0].terms.swap(0, 1);
+    assert!(matches!(faults(&plan)[..], [Fault::Ranks { .. }]));
+    let mut plan = with_midi_and_a_loop();
+    let terms = &mut tone_of(&mut plan).midi_inputs[0].terms;
+    terms[0].buffer = terms[1].buffer;
+    assert!(matches!(faults(&plan)[..], [Fault::Source { .. }]));
+}
+
+#[test]
+fn two_writers_of_a_midi_buffer_are_found() {
+    let mut plan = with_midi_and_a_loop();
+    let tone = tone_of(&mut plan);
+    tone.midi_inputs[0].buffer = tone.midi_inputs[0].terms[0].buffer;
+    assert!(faults(&plan).iter().any(|f| matches!(f, Fault::Alias { .. })));
+}
+
+#[test]
+fn gains_and_memories_that_two_move_are_found() {
+    let mut plan = plan();
+    let bus = at(&plan, NodeKind::Bus, 0);
+    let terms = &mut plan.tasks[bus].inputs[0].terms;
+    terms[0].fade = terms[1].fade.clone();
+    assert!(matches!(faults(&plan)[..], [Fault::Shared { .. }]));
+
+    let mut plan = with_midi_and_a_loop();
+    let terms = &mut tone_of(&mut plan).midi_inputs[0].terms;
+    terms[0].line = terms[1].line.clone();
+    assert!(matches!(faults(&plan)[..], [Fault::Shared { .. }]));
+
+    let mut plan = self::plan();
+    let (a, b) = (at(&plan, NodeKind::Tone, 0), at(&plan, NodeKind::Tone, 1));
+    plan.tasks[a].work = plan.tasks[b].work.clone();
+    assert!(matches!(faults(&plan)[..], [Fault::Shared { .. }]));
+}
+
+#[test]
+fn a_line_that_is_too_short_is_found() {
+    let mut plan = plan();
+    let tone = at(&plan, NodeKind::Tone, 0);
+    plan.tasks[tone].outputs[0].lines[0].longest = 99;
+    assert!(matches!(faults(&plan)[..], [Fault::Line { .. }]));
+}
+
+#[test]
+fn a_loop_that_reads_what_is_not_there_is_found() {
+    for wrong in [63, 4801] {
+        let mut plan = with_midi_and_a_loop();
+        for task in &mut plan.tasks {
+            if let crate::plan::Work::Give { tap, .. } = &mut task.work {
+                *tap = wrong;
+            }
+        }
+        assert!(matches!(faults(&plan)[..], [Fault::Loop { .. }]), "{wrong}");
+    }
+}
