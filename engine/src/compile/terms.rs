@@ -136,6 +136,13 @@ pub fn fades(
     if realigns {
         cross_together(rack, &mut leads);
     }
+    // What is taken off an input in the same batch as something comes to it makes way for it, and no earlier.
+    let mut coming: BTreeMap<(InstanceId, usize), Lead> = BTreeMap::new();
+    for (id, lead) in &leads {
+        let Some(term) = rack.terms.get(id).filter(|term| term.midi.is_none()) else { continue };
+        let latest = coming.entry((id.to, term.input)).or_default();
+        *latest = latest.and(*lead);
+    }
     // A term that was to fade out for an heir that is itself replaced waits for the newest heir.
     let mut put_off = Vec::new();
     let now = rack.dying();
@@ -157,7 +164,8 @@ pub fn fades(
                 Life::Live => (term.gain, id),
                 Life::Dying(_) => (0.0, heirs.get(&id.edge).unwrap_or(id)),
             };
-            let lead = leads.get(like).copied().unwrap_or_default();
+            let instead = || coming.get(&(id.to, term.input)).filter(|_| to == 0.0 && term.midi.is_none());
+            let lead = leads.get(like).or_else(instead).copied().unwrap_or_default();
             let begin = if put_off { Begin::PutOff(lead) } else { Begin::Ready(lead) };
             Some(FadeStart { term: *id, fade: term.fade.clone(), to, begin, ends: 0 })
         })
