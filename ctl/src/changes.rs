@@ -36,7 +36,7 @@ pub fn lines(session: &mut Session, changes: &[Change]) -> Vec<String> {
                 }
                 None => format!("- link #{id}"),
             }),
-            Change::Session { name, tempo, edit_fade_ms, .. } => {
+            Change::Session { name, tempo, edit_fade_ms, max_latency_ms, .. } => {
                 if *name != session.name {
                     lines.push(format!("~ name  {} → {}", plain(&session.name), plain(name)));
                 }
@@ -45,6 +45,10 @@ pub fn lines(session: &mut Session, changes: &[Change]) -> Vec<String> {
                 }
                 if *edit_fade_ms != session.edit_fade_ms {
                     lines.push(format!("~ fades  {} → {edit_fade_ms} ms", session.edit_fade_ms));
+                }
+                if *max_latency_ms != session.max_latency_ms {
+                    let was = session.max_latency_ms;
+                    lines.push(format!("~ max latency  {was} → {max_latency_ms} ms"));
                 }
             }
         }

@@ -22,14 +22,21 @@ pub struct Context {
     socket: PathBuf,
     timeout: Option<Duration>,
     dry_run: bool,
+    at: Option<Position>,
     client: Option<Client>,
     clock: Option<Clock>,
 }
 
 impl Context {
     /// Nothing is connected before it is needed.
-    pub fn new(out: Out, socket: PathBuf, timeout: Option<Duration>, dry_run: bool) -> Self {
-        Self { out, socket, timeout, dry_run, client: None, clock: None }
+    pub fn new(
+        out: Out,
+        socket: PathBuf,
+        timeout: Option<Duration>,
+        dry_run: bool,
+        at: Option<Position>,
+    ) -> Self {
+        Self { out, socket, timeout, dry_run, at, client: None, clock: None }
     }
 
     /// Where the server's socket is.
@@ -45,6 +52,41 @@ impl Context {
     /// Whether only to say what would change.
     pub fn is_dry_run(&self) -> bool {
         self.dry_run
+    }
+
+    /// The engine's frame from which the command is to hold, if one was asked for.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a time: the engine's frames are not those of the timeline.
+    pub fn at(&self) -> Result<Option<Frames>, Failure> {
+        match self.at {
+            None => Ok(None),
+            Some(Position::Frames(frames)) => Ok(Some(Frames(frames))),
+            Some(_) => {
+                let error = Error::new(ErrorCode::InvalidArgument, "--at wants a frame of the engine");
+                Err(Failure::Usage(
+                    error
+                        .expected("a whole number, such as 96000; \"aulosctl status\" tells the present one"),
+                ))
+            }
+        }
+    }
+
+    /// Refuses `--at`, before anything is done, unless `can_be_timed`; takes no notice of it if it `is_theirs`.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`].
+    pub fn check_at(&mut self, can_be_timed: bool, is_theirs: bool) -> Result<(), Failure> {
+        if is_theirs {
+            self.at = None;
+        }
+        if self.at()?.is_none() || can_be_timed {
+            return Ok(());
+        }
+        let error = Error::new(ErrorCode::InvalidArgument, "this command cannot be timed");
+        Err(Failure::Usage(error.expected(
+            "--at with a command that sets a parameter, links, moves the transport, or is a batch of those",
+        )))
     }
 
     /// The connection to the server.
@@ -170,10 +212,15 @@ impl Context {
         command: Command,
         say: impl FnOnce(&Applied, &mut Self) -> Result<String, Failure>,
     ) -> Result<(), Failure> {
+        let at = self.at()?;
         if self.dry_run {
-            return self.preview(command);
+            return self.preview(command, at);
         }
-        let reply = self.client()?.command(command)?;
+        let client = self.client()?;
+        let reply = match at {
+            Some(at) => client.command_at(command, at)?,
+            None => client.command(command)?,
+        };
         if self.out.is_json() {
             return self.print_json(&reply);
         }
@@ -182,9 +229,15 @@ impl Context {
             Reply::Done => Applied::default(),
             _ => return Err(unexpected("what the command did").into()),
         };
-        let text = say(&applied, self)?;
+        let mut text = say(&applied, self)?;
+        if at.is_some() {
+            text.push_str(&format!(", from frame {}", applied.frame));
+        }
         self.out.did(text)?;
         self.out.flush()?;
+        if let Some(at) = at.filter(|at| *at < applied.frame) {
+            self.out.note(&format!("frame {at} has passed; frame {} was the next", applied.frame));
+        }
         applied.warnings.iter().for_each(|warning| self.out.note(&format!("warning: {warning}")));
         Ok(())
     }
@@ -201,7 +254,7 @@ impl Context {
         Ok(())
     }
 
-    fn preview(&mut self, command: Command) -> Result<(), Failure> {
+    fn preview(&mut self, command: Command, at: Option<Frames>) -> Result<(), Failure> {
         if let Undo::Never(why) = command.undo()
             && !matches!(command, Command::Undo | Command::Redo)
         {
@@ -209,7 +262,7 @@ impl Context {
                 .expected(format!("--dry-run with a command that changes the session; of this one, {why}"));
             return Err(Failure::Usage(error));
         }
-        let reply = self.client()?.dry_run(command)?;
+        let reply = self.client()?.dry_run(command, at)?;
         if self.out.is_json() {
             return self.print_json(&reply);
         }

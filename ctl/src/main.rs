@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         default_socket(env, rustix::process::getuid().as_raw())
     });
     let out = Out::new(global.json, global.quiet);
-    let mut context = Context::new(out, socket, global.timeout.0, global.dry_run);
+    let mut context = Context::new(out, socket, global.timeout.0, global.dry_run, global.at);
     let result = commands::run(&mut context, cli.verb);
     // What was answered before something failed is still an answer.
     match result.and(context.out.flush()) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use aulos_protocol::{
-    Bpm, Clip, ClipId, Decibels, DriverStatus, Frames, Link, LinkId, Node, NodeId, NodeKind, PortRef, Rate,
-    Session, Slug, Status, StreamStatus, TransportState, Value,
+    Bpm, Clip, ClipId, Decibels, DriverStatus, Frames, Link, LinkId, Node, NodeFaults, NodeId, NodeKind,
+    PortRef, Rate, Session, Slug, Status, StreamStatus, TransportState, Value,
 };
 
 /// A master, an output, two tracks (one with a wire that crosses sides), a send and a delay.
@@ -112,7 +112,10 @@ pub fn status() -> Status {
         undo: Some("set drums gain".into()),
         redo: None,
         warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
-        faults: Vec::new(),
+        faults: vec![
+            NodeFaults { node: "late".into(), not_finite: 3, denormal: 1, late: 0, midi_dropped: 0 },
+            NodeFaults { node: "drums".into(), not_finite: 0, denormal: 0, late: 1, midi_dropped: 2 },
+        ],
     }
 }
 

@@ -105,7 +105,7 @@ fn pans_switches_frequencies_and_lengths_are_read() {
         ("10ms", 480.0),
         ("0.5s", 24_000.0),
         ("+1ms", 148.0),
-        ("50%", 240_000.0),
+        ("50%", 960_000.0),
     ] {
         assert_eq!(number_of(frames, text, 100.0), expected, "{text}");
     }

@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Command, Error, ErrorCode, Event, Hello, PROTOCOL, Query, Reply, Telemetry,
+    Command, Error, ErrorCode, Event, Frames, Hello, PROTOCOL, Query, Reply, Telemetry,
     wire::{Ask, FromServer, Request, read_from_server, write_request},
 };
 
@@ -104,15 +104,24 @@ impl Client {
     /// # Errors
     /// The server's refusal, or [`ErrorCode::Unreachable`].
     pub fn command(&mut self, command: Command) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), false)
+        self.ask(Ask::Command(command), false, None)
     }
 
-    /// Asks what a command would change.
+    /// Sends a command that is to hold from the engine's frame `at` on; see [`Request::at`]. It is answered when
+    /// the audio thread knows of it, which may be long before that frame.
     ///
     /// # Errors
-    /// As [`Client::command`].
-    pub fn dry_run(&mut self, command: Command) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), true)
+    /// As [`Client::command`]; [`ErrorCode::Unavailable`] for what cannot be timed.
+    pub fn command_at(&mut self, command: Command, at: Frames) -> Result<Reply, Error> {
+        self.ask(Ask::Command(command), false, Some(at))
+    }
+
+    /// Asks what a command would change, at once or from a frame on.
+    ///
+    /// # Errors
+    /// As [`Client::command`] and [`Client::command_at`].
+    pub fn dry_run(&mut self, command: Command, at: Option<Frames>) -> Result<Reply, Error> {
+        self.ask(Ask::Command(command), true, at)
     }
 
     /// Asks a question.
@@ -120,13 +129,13 @@ impl Client {
     /// # Errors
     /// As [`Client::command`].
     pub fn query(&mut self, query: Query) -> Result<Reply, Error> {
-        self.ask(Ask::Query(query), false)
+        self.ask(Ask::Query(query), false, None)
     }
 
-    fn ask(&mut self, ask: Ask, dry_run: bool) -> Result<Reply, Error> {
+    fn ask(&mut self, ask: Ask, dry_run: bool, at: Option<Frames>) -> Result<Reply, Error> {
         let id = json!(self.next_id);
         self.next_id += 1;
-        let request = Request { id: Some(id.clone()), ask, dry_run, revision: None, at: None };
+        let request = Request { id: Some(id.clone()), ask, dry_run, revision: None, at };
         if let Err(error) = self.send_line(&write_request(&request)) {
             return Err(if timed_out(&error) { error } else { self.last_word().unwrap_or(error) });
         }

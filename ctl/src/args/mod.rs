@@ -74,6 +74,11 @@ pub struct Global {
     /// Print what a command would change, and change nothing.
     #[arg(long, global = true)]
     pub dry_run: bool,
+    /// Have a parameter, solo, the gain of a link or the transport change at this frame of the engine.
+    // `clip add` has an option of the same name, and of the same type, which is what keeps them apart: see
+    // `can_be_timed`.
+    #[arg(long, global = true, value_name = "FRAME")]
+    pub at: Option<Position>,
     /// Print only errors and answers to questions.
     #[arg(long, short, global = true)]
     pub quiet: bool,

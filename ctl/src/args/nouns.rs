@@ -123,6 +123,9 @@ pub enum SessionVerb {
         /// The rate, such as 48000 or 44.1k [default: that of the open session].
         #[arg(long, value_name = "HZ", value_parser = super::rate)]
         rate: Option<Rate>,
+        /// The longest block that is rendered at once, 1 to 8192; no feedback can be shorter [default: 1024].
+        #[arg(long, value_name = "FRAMES")]
+        max_block: Option<u32>,
         /// Lose the changes of the open session that are not saved.
         #[arg(long)]
         discard: bool,
@@ -148,6 +151,9 @@ pub enum SessionVerb {
         /// The length of fades, 0 to 1000 ms, such as 5ms.
         #[arg(long, value_name = "TIME")]
         fade: Option<Position>,
+        /// The longest latency that a node may report, 0 to 60000 ms, such as 10s.
+        #[arg(long, value_name = "TIME")]
+        max_latency: Option<Position>,
     },
     /// Show the session; with --json the whole of it
     Show,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aulos_protocol::{LatencyReport, LinkLatency, Query, Reply, client::unexpected};
+use aulos_protocol::{Frames, LatencyReport, LinkLatency, Query, Reply, Unaligned, client::unexpected};
 
 use crate::{
     context::Context,
@@ -64,6 +64,24 @@ fn lines(report: &LatencyReport, paint: Paint) -> Vec<String> {
         lines.push(String::new());
         lines.extend(links.lines(paint));
     }
+    if !report.unaligned.is_empty() {
+        let mut table =
+            Table::new(&[Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Left]);
+        table.heading(&["not aligned, for low_latency_monitor", "", "", "by", "", ""]);
+        for (from, to, early) in unaligned(&report.unaligned) {
+            let by = Frames(early.unsigned_abs());
+            table.row([
+                (plain(from).into_owned(), Style::Plain),
+                ("→".to_owned(), Style::Dim),
+                (plain(to).into_owned(), Style::Plain),
+                (by.to_string(), Style::Plain),
+                (ms(by), Style::Plain),
+                (if early > 0 { "early" } else { "late" }.to_owned(), Style::Warn),
+            ]);
+        }
+        lines.push(String::new());
+        lines.extend(table.lines(paint));
+    }
     let total = format!("{} frames ({})", report.total, ms(report.total));
     lines.push(String::new());
     lines.push(format!("latency of the outputs: {}", paint.bold(&total)));
@@ -96,6 +114,18 @@ fn bundles(links: &[LinkLatency]) -> Vec<Bundle<'_>> {
     rows
 }
 
+/// What is not aligned, ports of the same groups once where they are early or late by the same.
+fn unaligned(links: &[Unaligned]) -> Vec<(&str, &str, i64)> {
+    let key = |link: &Unaligned| (group(&link.from).to_owned(), group(&link.to).to_owned(), link.early);
+    let mut counts = BTreeMap::new();
+    links.iter().for_each(|link| *counts.entry(key(link)).or_insert(0) += 1);
+    let rows = links.iter().filter_map(|link| match counts.remove(&key(link))? {
+        1 => Some((&*link.from, &*link.to, link.early)),
+        _ => Some((group(&link.from), group(&link.to), link.early)),
+    });
+    rows.collect()
+}
+
 /// The group of a port: its name without the channel.
 fn group(port: &str) -> &str {
     match port.rsplit_once('_') {
@@ -110,7 +140,7 @@ fn group(port: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use aulos_protocol::{Decibels, Frames, LatencyRow, Rate};
+    use aulos_protocol::{Decibels, LatencyRow, Rate};
 
     use super::*;
     use crate::samples::snapshot;
@@ -129,6 +159,7 @@ mod tests {
             delay: Frames(delay),
             gain: Decibels::new(gain).unwrap(),
         };
+        let early = |from: &str, to: &str, early| Unaligned { from: from.into(), to: to.into(), early };
         let report = LatencyReport {
             rate: Rate::default(),
             total: Frames(480),
@@ -144,6 +175,11 @@ mod tests {
                 link("drums:pre_L", "late:in_L", 0, -6.0),
                 link("late:out_L", "master:in_L", 0, f64::NEG_INFINITY),
                 link("late:out_R", "master:in_R", 0, f64::NEG_INFINITY),
+            ],
+            unaligned: vec![
+                early("voice:out_L", "master:in_L", 480),
+                early("voice:out_R", "master:in_R", 480),
+                early("late:out_L", "voice:in_L", -480),
             ],
         };
         snapshot("latency", &lines(&report, Paint::off()).join("\n"));

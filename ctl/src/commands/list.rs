@@ -277,7 +277,7 @@ mod tests {
             clips(&session, off),
         ];
         snapshot("ls_lists", &parts.map(|part| part.join("\n")).join("\n\n"));
-        assert_eq!(port_lines(&session, false, off).len(), 30);
+        assert_eq!(port_lines(&session, false, off).len(), 32);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use list::clock;
 use aulos_protocol::{Command, NodeKind};
 
 use crate::{
-    args::{ClipVerb, Verb},
+    args::{BusVerb, ClipVerb, NodeVerb, SendVerb, TrackVerb, Verb},
     context::Context,
     failure::Failure,
     meters,
@@ -32,6 +32,9 @@ use crate::{
 /// # Errors
 /// Whatever kept it from being done.
 pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
+    // Its own `--at` is a place on the timeline.
+    let is_theirs = matches!(verb, Verb::Clip(ClipVerb::Add(_)));
+    cx.check_at(can_be_timed(&verb), is_theirs)?;
     match verb {
         Verb::Status => status::run(cx),
         Verb::Ls(args) => list::run(cx, &args),
@@ -63,5 +66,20 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Step(args) => transport::step(cx, &args.blocks),
         Verb::Watch(args) => watch::run(cx, &args),
         Verb::Shutdown => sessions::shutdown(cx),
+    }
+}
+
+/// Whether the server may be asked to do it at a frame; it has the last word.
+fn can_be_timed(verb: &Verb) -> bool {
+    match verb {
+        Verb::Set(_) | Verb::Link(_) | Verb::Batch(_) => true,
+        Verb::Play | Verb::Pause | Verb::Stop | Verb::Locate(_) => true,
+        Verb::Loop(args) => args.start.is_some(),
+        Verb::Node(verb) => matches!(verb, NodeVerb::Set(_)),
+        Verb::Track(verb) => matches!(verb, TrackVerb::Set(_)),
+        Verb::Bus(verb) => matches!(verb, BusVerb::Set(_)),
+        Verb::Send(verb) => matches!(verb, SendVerb::Set(_)),
+        Verb::Raw(args) => args.method != "-",
+        _ => false,
     }
 }

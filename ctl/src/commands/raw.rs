@@ -38,6 +38,9 @@ pub fn run(cx: &mut Context, args: &args::Raw) -> Result<(), Failure> {
     if cx.is_dry_run() {
         request["dry_run"] = json!(true);
     }
+    if let Some(at) = cx.at()? {
+        request["at"] = json!(at);
+    }
     let client = cx.client()?;
     client.send_line(&request.to_string())?;
     let mut answer = loop {

@@ -17,10 +17,10 @@ use crate::{
 /// A path that cannot be said, or the server's refusal.
 pub fn run(cx: &mut Context, verb: SessionVerb) -> Result<(), Failure> {
     match verb {
-        SessionVerb::New { path, rate, discard } => {
+        SessionVerb::New { path, rate, max_block, discard } => {
             let path = absolute_path(&path)?;
             let text = format!("new session {}", plain(&path));
-            cx.change(Command::NewSession { path, rate, discard }, |_, _| Ok(text))
+            cx.change(Command::NewSession { path, rate, max_block, discard }, |_, _| Ok(text))
         }
         SessionVerb::Open { path, discard } => {
             let path = absolute_path(&path)?;
@@ -35,30 +35,40 @@ pub fn run(cx: &mut Context, verb: SessionVerb) -> Result<(), Failure> {
             };
             cx.change(Command::SaveSession { path }, |_, _| Ok(text))
         }
-        SessionVerb::Set { name, fade } => set(cx, name, fade),
+        SessionVerb::Set { name, fade, max_latency } => set(cx, name, fade, max_latency),
         SessionVerb::Show => show(cx),
     }
 }
 
-fn set(cx: &mut Context, name: Option<String>, fade: Option<Position>) -> Result<(), Failure> {
-    if name.is_none() && fade.is_none() {
-        return Err(Failure::usage("session set wants --name or --fade"));
+fn set(
+    cx: &mut Context,
+    name: Option<String>,
+    fade: Option<Position>,
+    max_latency: Option<Position>,
+) -> Result<(), Failure> {
+    if name.is_none() && fade.is_none() && max_latency.is_none() {
+        return Err(Failure::usage("session set wants --name, --fade or --max-latency"));
     }
-    let seconds = match fade {
-        None => None,
-        Some(Position::Seconds(seconds)) => Some(seconds),
-        Some(position) => {
-            let frames = cx.frames(position)?;
-            Some(cx.clock()?.rate.seconds(frames))
-        }
-    };
-    // To a nanosecond, or 5.1ms would come back as 5.1000000000000005.
-    let edit_fade_ms = seconds.map(|seconds| (seconds * 1e9).round() / 1e6);
+    let edit_fade_ms = fade.map(|fade| milliseconds(cx, fade)).transpose()?;
+    let max_latency_ms = max_latency.map(|most| milliseconds(cx, most)).transpose()?;
     let mut done = Vec::new();
     done.extend(name.as_deref().map(|name| format!("name {}", plain(name))));
     done.extend(edit_fade_ms.map(|ms| format!("fades {ms} ms")));
-    let command = Command::SetSession { name, tempo: None, edit_fade_ms };
+    done.extend(max_latency_ms.map(|ms| format!("latencies up to {ms} ms")));
+    let command = Command::SetSession { name, tempo: None, edit_fade_ms, max_latency_ms };
     cx.change(command, |_, _| Ok(done.join(", ")))
+}
+
+fn milliseconds(cx: &mut Context, length: Position) -> Result<f64, Failure> {
+    let seconds = match length {
+        Position::Seconds(seconds) => seconds,
+        position => {
+            let frames = cx.frames(position)?;
+            cx.clock()?.rate.seconds(frames)
+        }
+    };
+    // To a nanosecond, or 5.1ms would come back as 5.1000000000000005.
+    Ok((seconds * 1e9).round() / 1e6)
 }
 
 fn show(cx: &mut Context) -> Result<(), Failure> {
@@ -66,12 +76,14 @@ fn show(cx: &mut Context) -> Result<(), Failure> {
         None => Ok(()),
         Some(Reply::Session(session)) => {
             let clips = session.nodes.values().map(|node| node.clips.len()).sum();
-            cx.out.line(format_args!("name   {}", plain(&session.name)))?;
-            cx.out.line(format_args!("rate   {} Hz", session.rate.hz()))?;
-            cx.out.line(format_args!("tempo  {} bpm", session.tempo.get()))?;
-            cx.out.line(format_args!("fades  {} ms", session.edit_fade_ms))?;
+            cx.out.line(format_args!("name         {}", plain(&session.name)))?;
+            cx.out.line(format_args!("rate         {} Hz", session.rate.hz()))?;
+            cx.out.line(format_args!("tempo        {} bpm", session.tempo.get()))?;
+            cx.out.line(format_args!("fades        {} ms", session.edit_fade_ms))?;
+            cx.out.line(format_args!("max block    {} frames", session.max_block))?;
+            cx.out.line(format_args!("max latency  {} ms", session.max_latency_ms))?;
             cx.out.line(format_args!(
-                "holds  {}, {}, {}",
+                "holds        {}, {}, {}",
                 count(session.nodes.len(), "node"),
                 count(session.links.len(), "link"),
                 count(clips, "clip"),

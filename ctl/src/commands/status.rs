@@ -1,6 +1,6 @@
 //! `status`: the server on one screen.
 
-use aulos_protocol::{Error, Query, Reply, Status, client::unexpected};
+use aulos_protocol::{Error, NodeFaults, Query, Reply, Status, client::unexpected};
 
 use crate::{
     context::{Context, clock_of},
@@ -99,11 +99,33 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
     for (index, warning) in status.warnings.iter().enumerate() {
         row(if index == 0 { "warnings" } else { "" }, paint.style(Style::Warn, &plain(warning)).into_owned());
     }
+    for (index, faults) in status.faults.iter().enumerate() {
+        row(
+            if index == 0 { "faults" } else { "" },
+            paint.style(Style::Bad, &fault_text(faults)).into_owned(),
+        );
+    }
     row(
         "server",
         format!("aulosd {}, process {}, revision {}", plain(&status.version), status.pid, status.revision),
     );
     Ok(lines)
+}
+
+/// What a node did wrong, in words.
+fn fault_text(faults: &NodeFaults) -> String {
+    let parts = [
+        (faults.not_finite, "sample", " infinite or not a number"),
+        (faults.denormal, "sample", " denormal"),
+        (faults.late, "block", " late"),
+        (faults.midi_dropped, "MIDI message", " dropped"),
+    ];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter(|(number, ..)| *number > 0)
+        .map(|(number, one, what)| format!("{}{what}", count(number as usize, one)))
+        .collect();
+    format!("{}: {}", plain(&faults.node), parts.join(", "))
 }
 
 /// The load as a bar of twenty places.

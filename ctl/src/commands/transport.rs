@@ -98,7 +98,8 @@ pub fn tempo(cx: &mut Context, text: Option<&str>) -> Result<(), Failure> {
         let range = Range { min: Bpm::MIN, max: Bpm::MAX, unit: "bpm".into() };
         Failure::Usage(Error::out_of_range("the tempo", bpm, range))
     })?;
-    let command = Command::SetSession { name: None, tempo: Some(tempo), edit_fade_ms: None };
+    let command =
+        Command::SetSession { name: None, tempo: Some(tempo), edit_fade_ms: None, max_latency_ms: None };
     cx.change(command, |_, _| Ok(format!("{bpm} bpm")))
 }
 

@@ -82,6 +82,9 @@ fn lines(state: &mut State, event: &Event) -> Vec<String> {
             lines.extend(changes::lines(&mut session, changes).into_iter().map(|line| format!("   {line}")));
             lines
         }
+        Event::Aligned { revision, frame } => {
+            vec![format!("aligned    revision {revision}  from frame {frame}")]
+        }
         Event::Opened(state) => vec![format!("opened     {}", plain(&summary(state)))],
         Event::Saved { path } => vec![format!("saved      {}", plain(path))],
         Event::Transport { frame, transport } => {
@@ -166,6 +169,7 @@ mod tests {
                 name: "night\n".into(),
                 tempo: Bpm::new(90.0).unwrap(),
                 edit_fade_ms: 10.0,
+                max_latency_ms: 20_000.0,
                 next_id: 43,
             },
         ]
@@ -188,6 +192,7 @@ mod tests {
         let events = [
             Event::Transport { frame: Frames(100), transport: rolling },
             Event::Changed { revision: 18, frame: Frames(592_560), changes },
+            Event::Aligned { revision: 18, frame: Frames(593_040) },
             Event::Transport {
                 frame: Frames(200),
                 transport: TransportState { loop_range: Some((Frames(0), Frames(96_000))), ..rolling },

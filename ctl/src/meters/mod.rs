@@ -128,6 +128,7 @@ fn watch(cx: &mut Context, args: &Meters) -> Result<(), Failure> {
     let end = args.time.and_then(|time| Instant::now().checked_add(time));
     cx.out.flush()?;
     let screen = Screen::open()?;
+    screen::end_when_hung_up();
     // The screen closes, and the terminal is as it was, before anything is said of how it ended.
     live(screen, Live { state, view, told, signals, end })
 }

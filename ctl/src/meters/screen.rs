@@ -18,6 +18,8 @@ use crossterm::{
     },
 };
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use crate::failure::Failure;
 
 /// Whether the terminal is taken. Giving it back twice would put the cursor where it was before, over whatever
@@ -81,6 +83,27 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// Ends the program as SIGHUP does when the terminal is closed. That cannot be left to the loop that reads keys:
+/// crossterm never comes back from reading a terminal that is gone, and the signal only comes to those whose
+/// controlling terminal it was.
+pub fn end_when_hung_up() {
+    const SIGHUP: i32 = signal_hook::consts::SIGHUP;
+    std::thread::spawn(|| {
+        let out = stdout();
+        // Nothing is waited for but what is always told: that there is nobody at the other end.
+        let mut ends = [PollFd::new(&out, PollFlags::empty())];
+        loop {
+            match poll(&mut ends, None) {
+                Ok(_) if ends[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => {
+                    std::process::exit(128 + SIGHUP)
+                }
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    });
 }
 
 /// Gives the terminal back. If that fails the terminal is gone, and there is nobody to tell.

@@ -120,6 +120,43 @@ fn the_terminal_is_given_back_on_a_signal_and_when_time_is_up() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_ends_the_meters() {
+    let fake = Fake::willing();
+    let (mut screen, mut child) = {
+        // Not to be inherited, or the program itself would keep its terminal open.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let end = || Stdio::from(OwnedFd::from(terminal.try_clone().unwrap()));
+        let child = aulosctl(&fake, "meters").stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        (File::from(master), child)
+    };
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains("drums") {
+        let mut part = [0; 4096];
+        let count = screen.read(&mut part).unwrap();
+        shown.extend_from_slice(&part[..count]);
+    }
+    drop(screen);
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begin.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            panic!("the meters go on without a terminal");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(status.code(), Some(129));
+}
+
+#[test]
 fn the_terminal_is_given_back_when_the_server_goes() {
     let fake = Fake::start(Mood::HangingUp);
     let meters = OnTerminal::start(&fake, "meters");

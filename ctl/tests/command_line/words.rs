@@ -192,6 +192,98 @@ fn a_dry_run_changes_nothing() {
 }
 
 #[test]
+fn what_can_be_timed_is_sent_with_its_frame() {
+    let fake = Fake::willing();
+    for line in [
+        "--at 96000 set drums gain -6dB",
+        "track set drums solo on --at 96000",
+        "link drums master --gain -6dB --at 96000f",
+        "play --at 96000",
+        "loop off --at 96000",
+        "raw pause --at 96000",
+        "set drums gain -6dB --at 96000 --dry-run -q",
+    ] {
+        let (code, out, err) = run(&fake, line);
+        assert_eq!(code, 0, "{line}: {out}{err}");
+        let asked = fake.asked();
+        let commands: Vec<_> = asked.iter().filter(|asked| matches!(asked.ask, Ask::Command(_))).collect();
+        assert!(commands.iter().all(|asked| asked.at == Some(Frames(96_000))), "{line}: {commands:?}");
+        assert_eq!(commands.len(), 1, "{line}");
+    }
+    // The fake applies everything at frame 1000.
+    assert_eq!(answer(&fake, "loop off --at 1000"), "loop off, from frame 1000\n");
+    let (code, out, err) = run(&fake, "loop off --at 5");
+    assert_eq!((code, out.as_str()), (0, "loop off, from frame 1000\n"));
+    assert_eq!(err, "aulosctl: frame 5 has passed; frame 1000 was the next\n");
+    fake.asked();
+    for line in [
+        "status",
+        "ls",
+        "get drums",
+        "loop",
+        "tempo 100",
+        "unlink drums master",
+        "track add x",
+        "node rm drums",
+        "clip rm drums 20",
+        "undo",
+        "session save",
+        "session set --fade 1ms",
+        "render x.wav",
+        "step 64",
+        "watch",
+        "raw -",
+        "shutdown",
+    ] {
+        let (code, out, err) = run(&fake, &format!("{line} --at 96000"));
+        assert_eq!((code, out.as_str()), (2, ""), "{line}: {err}");
+        assert!(err.contains("cannot be timed"), "{line}: {err}");
+        assert_eq!(fake.asked(), [], "{line}");
+    }
+    for wrong in ["play --at 2s", "play --at 3|1", "play --at soon", "play --at -5"] {
+        assert_eq!(run(&fake, wrong).0, 2, "{wrong}");
+    }
+    // Of a clip it is the place on the timeline.
+    run(&fake, "clip add drums src/main.rs --at 2|1");
+    let asked = fake.asked();
+    let added = asked.iter().find(|asked| matches!(asked.ask, Ask::Command(_))).unwrap();
+    assert_eq!(added.at, None);
+    assert!(matches!(&added.ask, Ask::Command(Command::AddClip { at: Frames(96_000), .. })), "{added:?}");
+}
+
+#[test]
+fn a_session_has_its_longest_block_and_latency() {
+    let fake = Fake::willing();
+    answer(&fake, "session new /tmp/x --max-block 256");
+    let [Command::NewSession { max_block, .. }] = &fake.commands()[..] else { panic!("one session") };
+    assert_eq!(*max_block, Some(256));
+    assert_eq!(
+        answer(&fake, "session set --max-latency 20s --fade 5.1ms"),
+        "fades 5.1 ms, latencies up to 20000 ms\n"
+    );
+    let [Command::SetSession { edit_fade_ms, max_latency_ms, .. }] = &fake.commands()[..] else {
+        panic!("one set of properties")
+    };
+    assert_eq!((*edit_fade_ms, *max_latency_ms), (Some(5.1), Some(20_000.0)));
+    assert_eq!(run(&fake, "session set").0, 2);
+    assert!(answer(&fake, "session show").contains("max block    1024 frames\nmax latency  10000 ms\n"));
+}
+
+#[test]
+fn nodes_of_every_kind_are_added_by_their_words() {
+    let fake = Fake::willing();
+    for (line, kind) in [
+        ("node add click beats=3 level=-6dB", NodeKind::Click),
+        ("node add feedback echo frames=100ms", NodeKind::Feedback),
+        ("node add tone bell notes=on", NodeKind::Tone),
+    ] {
+        answer(&fake, line);
+        let commands = fake.commands();
+        assert!(matches!(&commands[..], [Command::AddNode(new)] if new.kind == kind), "{commands:?}");
+    }
+}
+
+#[test]
 fn refusals_have_their_exit_codes_and_lose_nothing() {
     let mut error =
         Error::new(ErrorCode::Cycle, "the link would close a cycle").remedy("link something else");
@@ -217,7 +309,9 @@ fn answers_are_text_or_json() {
     let fake = Fake::willing();
     assert_eq!(answer(&fake, "get drums/gain"), "-3.00 dB\n");
     assert_eq!(answer(&fake, "get drums pan"), "L30\n");
-    assert!(answer(&fake, "get drums").starts_with("gain              -3.00 dB  -144 to 12 dB, -inf  Level"));
+    assert!(
+        answer(&fake, "get drums").starts_with("gain                 -3.00 dB  -144 to 12 dB, -inf  Level")
+    );
     assert_eq!(
         answer(&fake, "link drums master --gain -6dB"),
         "linked drums → master at -6.00 dB (2 links)\n"

@@ -178,6 +178,7 @@ impl Musician {
                 name: self.rng.percent(50).then(|| format!("take {}", self.rng.below(100))),
                 tempo: Bpm::new(self.rng.tenths(100, 10_000)),
                 edit_fade_ms: self.rng.percent(50).then(|| self.rng.tenths(0, 200)),
+                max_latency_ms: self.rng.percent(50).then(|| self.rng.tenths(0, 600_000)),
             },
         })
     }
@@ -294,7 +295,8 @@ fn replicas_have_the_servers_session_after_any_commands() {
     assert_eq!((&watch.state.session, watch.state.revision), (&wanted.session, wanted.revision));
 
     let folder = server.folder().join("new").to_str().unwrap().to_owned();
-    client.command(Command::NewSession { path: folder, rate: None, discard: false }).unwrap();
+    let new = Command::NewSession { path: folder, rate: None, max_block: Some(256), discard: false };
+    client.command(new).unwrap();
     let empty = session(&mut client);
     for mirror in &mut mirrors {
         while mirror.state.session != empty {
