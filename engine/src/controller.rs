@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aulos_nodes::{BuiltIn, Patch, Playlist, Stage, Workshop};
 use aulos_protocol::{
-    Change, Clip, Command, Error, ErrorCode, MeterReading, Node, NodeId, NodeKind, Session, mirror,
+    Change, Clip, Command, Error, ErrorCode, MeterReading, Node, NodeId, NodeKind, Session, Undo, mirror,
     params::{self, Effect},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -242,15 +242,7 @@ impl Controller {
     /// Why it is refused; `Unavailable` for changes that need another plan, `Busy` if a node has too many to come.
     pub fn perform_at(&mut self, command: &Command, frame: u64) -> Result<Performed, Error> {
         self.room()?;
-        let (new, outcome) = session::apply(&self.session, command)?;
-        let changes = mirror::difference(&self.session, &new);
-        if needs_plan(&changes, &self.session)
-            || changes.iter().any(|change| changes_clips(change, &self.session))
-        {
-            return Err(Error::new(ErrorCode::Unavailable, format!("{} cannot be timed", command.title()))
-                .expected("parameters that move, solo, gains of links that exist, or the transport")
-                .remedy("send it without \"at\": it then holds from the next cycle on"));
-        }
+        let (new, outcome, changes) = self.timed_change(command)?;
         self.room_for_timed(&changes, frame)?;
         // What was said before must be on its way before.
         self.flush_now()?;
@@ -269,6 +261,33 @@ impl Controller {
         self.told = self.session.clone();
         let ticket = self.send(batch)?;
         Ok(Performed { outcome, changes, step: None, ticket, warnings: Vec::new() })
+    }
+
+    /// What a command would change at a frame.
+    ///
+    /// # Errors
+    /// As [`Controller::perform_at`].
+    pub fn dry_run_at(&self, command: &Command) -> Result<Vec<Change>, Error> {
+        self.timed_change(command).map(|(_, _, changes)| changes)
+    }
+
+    /// The session after a command that can be timed.
+    fn timed_change(&self, command: &Command) -> Result<(Session, Outcome, Vec<Change>), Error> {
+        if let Undo::Never(why) = command.undo() {
+            return Err(
+                cannot_be_timed(command).expected(format!("a command that can be: of this one, {why}"))
+            );
+        }
+        let (new, outcome) = session::apply(&self.session, command)?;
+        let changes = mirror::difference(&self.session, &new);
+        if needs_plan(&changes, &self.session)
+            || changes.iter().any(|change| changes_clips(change, &self.session))
+        {
+            return Err(cannot_be_timed(command)
+                .expected("parameters that move, solo, gains of links that exist, or the transport")
+                .remedy("send it without \"at\": it then holds from the next cycle on"));
+        }
+        Ok((new, outcome, changes))
     }
 
     /// Counts the timed settings to come, so that none of them finds no room on the audio thread.
@@ -519,6 +538,10 @@ impl Controller {
             .map(|(node, meter)| MeterReading { node: node.slug.to_string(), peaks: meter.take() })
             .collect()
     }
+}
+
+fn cannot_be_timed(command: &Command) -> Error {
+    Error::new(ErrorCode::Unavailable, format!("{} cannot be timed", command.title()))
 }
 
 /// Whether changes of `old` need another plan: anything but parameters that move or gate, gains of links, clips,

@@ -4,6 +4,7 @@ mod edits;
 mod operations;
 mod report;
 mod sessions;
+mod stepping;
 mod transport;
 
 pub use sessions::fresh_session;
@@ -114,8 +115,8 @@ pub struct Control {
     own: SyncSender<ToControl>,
     /// By the ticket of the batch that they wait for.
     waiting: BTreeMap<u64, Vec<Waiting>>,
-    /// Timed changes of the transport: the frames at which they are told.
-    timed_transport: Vec<u64>,
+    /// The change of the transport that is to come.
+    timed_transport: Option<transport::Timed>,
     transport: VecDeque<transport::Order>,
     loop_range: Option<(u64, u64)>,
     operations: operations::Operations,
@@ -172,7 +173,7 @@ impl Control {
             inbox,
             own,
             waiting: BTreeMap::new(),
-            timed_transport: Vec::new(),
+            timed_transport: None,
             transport: VecDeque::new(),
             loop_range: None,
             operations: operations::Operations::default(),
@@ -263,7 +264,10 @@ impl Control {
         }
         match request.ask {
             Ask::Command(command) if request.dry_run => {
-                let changes = self.controller.dry_run(&command, &mut self.library);
+                let changes = match request.at {
+                    Some(_) => self.controller.dry_run_at(&command),
+                    None => self.controller.dry_run(&command, &mut self.library),
+                };
                 answer(changes.map(|changes| Reply::WouldChange { changes }));
             }
             Ask::Command(command) => match request.at {
@@ -334,46 +338,6 @@ impl Control {
         }
     }
 
-    /// Moves the stepped driver's clock.
-    fn step(&mut self, blocks: Vec<u32>, answer: Answer) {
-        // What was said before the step is heard in it.
-        if let Err(error) = self.prepare_step(&blocks).and_then(|()| self.controller.flush_now()) {
-            return answer(Err(error));
-        }
-        let counters = self.controller.counters().clone();
-        let revision = self.controller.revision();
-        let answer = Arc::new(std::sync::Mutex::new(Some(answer)));
-        let theirs = answer.clone();
-        let take = |answer: &std::sync::Mutex<Option<Answer>>| {
-            answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-        };
-        let done = Box::new(move || {
-            if let Some(answer) = take(&theirs) {
-                let frame = Frames(counters.frame());
-                answer(Ok(Reply::Applied(aulos_protocol::Applied { revision, frame, ..Default::default() })));
-            }
-        });
-        if let Err(error) = self.driver.step(blocks, done)
-            && let Some(answer) = take(&answer)
-        {
-            answer(Err(error));
-        }
-    }
-
-    /// Virtual time waits for the disk.
-    fn prepare_step(&self, blocks: &[u32]) -> Result<(), Error> {
-        if !self.driver.stands_still() {
-            return Ok(());
-        }
-        let frames: u64 = blocks.iter().map(|block| u64::from(*block)).sum();
-        if frames > READ_AHEAD {
-            return Err(Error::new(ErrorCode::InvalidArgument, format!("{frames} frames in one step"))
-                .expected(format!("at most {READ_AHEAD} frames, which are read ahead"))
-                .remedy("make several steps"));
-        }
-        self.read_ahead.wait(frames)
-    }
-
     fn tick(&mut self) {
         const REFRESH: Duration = Duration::from_millis(20);
         self.driver.exchange.collect();
@@ -413,7 +377,8 @@ impl Control {
                         let revision = waiting.applied.revision;
                         self.hub.tell(&Event::Changed { revision, frame, changes });
                     }
-                    Told::Transport if waiting.at.is_some() => self.timed_transport.push(frame.0),
+                    // Told when its frame has come.
+                    Told::Transport if waiting.at.is_some() => self.time_transport(frame),
                     Told::Transport => {
                         let transport = self.transport_state();
                         self.hub.tell(&Event::Transport { frame, transport });
@@ -437,17 +402,6 @@ impl Control {
                 )
                 .remedy("see whether the driver runs: aulosctl status")));
             }
-        }
-    }
-
-    /// Tells of changes of the transport whose frame has come.
-    fn tell_timed_transport(&mut self) {
-        let now = self.controller.counters().frame();
-        let (due, later) = self.timed_transport.iter().partition(|frame| **frame < now);
-        self.timed_transport = later;
-        for frame in Vec::<u64>::into_iter(due) {
-            let transport = self.transport_state();
-            self.hub.tell(&Event::Transport { frame: Frames(frame), transport });
         }
     }
 

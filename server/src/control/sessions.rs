@@ -145,7 +145,12 @@ impl Control {
                 answer(Err(gone()));
             }
         }
-        self.transport.clear();
+        for order in std::mem::take(&mut self.transport) {
+            if let Some(answer) = order.answer {
+                answer(Err(gone()));
+            }
+        }
+        self.timed_transport = None;
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
         self.read_ahead.follow(self.controller.counters().clone(), None);
         errors.iter().for_each(|error| self.warn(error));

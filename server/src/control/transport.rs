@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use aulos_engine::{MIN_LOOP, TransportChange, session};
-use aulos_protocol::{Applied, Command, Error, ErrorCode, Frames, Range};
+use aulos_protocol::{Applied, Command, Error, ErrorCode, Event, Frames, Range};
 
 use super::{Answer, Control, Told};
 use crate::library::{Course, DISK_TIMEOUT};
@@ -13,8 +13,17 @@ pub(super) struct Order {
     change: TransportChange,
     /// The engine's frame from which it is to hold, if not at once.
     at: Option<u64>,
-    answer: Option<Answer>,
+    pub(super) answer: Option<Answer>,
     since: Option<Instant>,
+}
+
+/// A change of the transport that is to come, from when it was sent until it holds.
+pub(super) struct Timed {
+    change: TransportChange,
+    /// The engine's frame from which it holds.
+    frame: u64,
+    /// Whether the audio thread knows of it.
+    is_known: bool,
 }
 
 impl Control {
@@ -26,8 +35,7 @@ impl Control {
                 .remedy("wait until those before are carried out")));
         }
         // Of what is to come, one is read ahead.
-        let now = self.controller.counters().frame();
-        if at.is_some() && self.timed_transport.iter().any(|frame| *frame >= now) {
+        if at.is_some() && (self.timed_transport.is_some() || self.transport.iter().any(|o| o.at.is_some())) {
             return answer(Err(Error::new(
                 ErrorCode::Busy,
                 "the transport has a timed change to come already",
@@ -102,14 +110,14 @@ impl Control {
             }
             match self.controller.transport(change, at) {
                 Ok(ticket) => {
-                    if let TransportChange::Loop(range) = change {
-                        self.loop_range = range;
-                        self.read_ahead.set_loop(range);
+                    match at {
+                        Some(frame) => self.timed_transport = Some(Timed { change, frame, is_known: false }),
+                        None => self.note_loop(change),
                     }
                     let revision = self.controller.revision();
                     let applied = Applied { revision, ..Applied::default() };
                     self.wait_for(ticket, at, applied, Told::Transport, answer);
-                    // What is to come stays read ahead until another change takes its place.
+                    // What is to come stays read ahead until it is there, or another change takes its place.
                     if at.is_none() {
                         self.read_ahead.prepare(None);
                     }
@@ -121,6 +129,37 @@ impl Control {
                 }
             }
         }
+    }
+}
+
+impl Control {
+    /// From now on the audio thread plays this loop, if the change was one.
+    fn note_loop(&mut self, change: TransportChange) {
+        if let TransportChange::Loop(range) = change {
+            self.loop_range = range;
+            self.read_ahead.set_loop(range);
+        }
+    }
+
+    /// Notes that the change to come is known to the audio thread, and will hold from `frame` on.
+    pub(super) fn time_transport(&mut self, frame: Frames) {
+        if let Some(timed) = &mut self.timed_transport {
+            (timed.frame, timed.is_known) = (frame.0, true);
+        }
+    }
+
+    /// Tells of the change that was to come when its frame has passed.
+    pub(super) fn tell_timed_transport(&mut self) {
+        let now = self.controller.counters().frame();
+        let Some(timed) = self.timed_transport.take_if(|timed| timed.is_known && timed.frame < now) else {
+            return;
+        };
+        self.note_loop(timed.change);
+        if self.transport.is_empty() {
+            self.read_ahead.prepare(None);
+        }
+        let transport = self.transport_state();
+        self.hub.tell(&Event::Transport { frame: Frames(timed.frame), transport });
     }
 }
 
