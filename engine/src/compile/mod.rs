@@ -51,7 +51,8 @@ pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
     let arrivals = arrivals(&graph, session, observed);
     rack.forget_silent(now);
     let mut retimings = rack.build_instances(session, &graph, &arrivals);
-    let changes = terms::reconcile(rack, &graph, &arrivals);
+    let mut changes = terms::reconcile(rack, &graph, &arrivals);
+    changes.realigns |= !retimings.is_empty();
     rack.forget_unheard();
     let (order, held) = order::order(rack, &changes.new);
     rack.hold_back(&held);
