@@ -5,6 +5,7 @@
 
 mod budget;
 mod buffers;
+mod clips;
 mod growing;
 mod latency;
 mod moment;
@@ -15,9 +16,10 @@ mod verify;
 #[cfg(test)]
 mod verify_tests;
 
+pub use clips::ClipLibrary;
 pub use latency::{Arrivals, Observed, Timing, arrivals, check, timings, too_long, total};
 pub use moment::Lead;
-pub use rack::{Addressee, ClipLibrary, Rack};
+pub use rack::{Addressee, Rack};
 pub use terms::regate;
 pub use verify::{Fault, verify};
 

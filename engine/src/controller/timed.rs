@@ -1,0 +1,103 @@
+//! Changes that begin at a frame that is said.
+
+use aulos_protocol::{Change, Command, Error, ErrorCode, Session, Undo, mirror, params};
+
+use super::{Controller, Performed, needs_plan};
+use crate::{
+    compile,
+    handoff::Batch,
+    session::{self, Outcome},
+};
+
+impl Controller {
+    /// Carries out a command whose changes begin at a frame: parameters that move, solo, and the gains of links
+    /// that are there. The frame is one of stage time, so that what sounds together changes together.
+    ///
+    /// # Errors
+    /// Why it is refused; `Unavailable` for changes that need another plan, `Busy` if a node has too many to come.
+    pub fn perform_at(&mut self, command: &Command, frame: u64) -> Result<Performed, Error> {
+        self.room()?;
+        let (new, outcome, changes) = self.timed_change(command)?;
+        self.room_for_timed(&changes, frame)?;
+        // What was said before must be on its way before.
+        self.flush_now()?;
+        let old = std::mem::replace(&mut self.session, new);
+        self.rack.begin(self.ticket + 1);
+        if !changes.is_empty() {
+            self.revision += 1;
+            self.history.note(command.title(), old.clone());
+        }
+        let batch = Batch {
+            moves: self.moves(&old, Some(frame)),
+            fades: self.regated(&changes, Some(frame)),
+            fade_frames: self.session.fade_frames(),
+            ..Batch::default()
+        };
+        self.told = self.session.clone();
+        let ticket = self.send(batch)?;
+        Ok(Performed { outcome, changes, step: None, ticket, warnings: Vec::new() })
+    }
+
+    /// What a command would change at a frame.
+    ///
+    /// # Errors
+    /// As [`Controller::perform_at`].
+    pub fn dry_run_at(&self, command: &Command) -> Result<Vec<Change>, Error> {
+        self.timed_change(command).map(|(_, _, changes)| changes)
+    }
+
+    /// The session after a command that can be timed.
+    fn timed_change(&self, command: &Command) -> Result<(Session, Outcome, Vec<Change>), Error> {
+        if let Undo::Never(why) = command.undo() {
+            return Err(
+                cannot_be_timed(command).expected(format!("a command that can be: of this one, {why}"))
+            );
+        }
+        let (new, outcome) = session::apply(&self.session, command)?;
+        let changes = mirror::difference(&self.session, &new);
+        if needs_plan(&changes, &self.session)
+            || changes.iter().any(|change| changes_clips(change, &self.session))
+        {
+            return Err(cannot_be_timed(command)
+                .expected("parameters that move, solo, gains of links that exist, or the transport")
+                .remedy("send it without \"at\": it then holds from the next cycle on"));
+        }
+        Ok((new, outcome, changes))
+    }
+
+    /// Counts the timed settings to come, so that none of them finds no room on the audio thread.
+    fn room_for_timed(&mut self, changes: &[Change], frame: u64) -> Result<(), Error> {
+        let now = self.counters.frame();
+        self.timed.retain(|(_, done)| *done > now);
+        let longest = compile::total(&self.arrivals) + self.rack.max_block() as u64;
+        for change in changes {
+            let Change::Node(node) = change else { continue };
+            let waiting = self.timed.iter().filter(|(id, _)| *id == node.id).count();
+            // A change moves a few parameters at most.
+            if waiting + params::of(node.kind, node.channels).len() > crate::audio::unit::SETTINGS {
+                return Err(Error::new(
+                    ErrorCode::Busy,
+                    format!("{} has {waiting} changes to come", node.slug),
+                )
+                .remedy("send the next ones when some of them have been carried out"));
+            }
+            let Some(old) = self.session.nodes.get(&node.id) else { continue };
+            let moved = params::changed(old, node).count();
+            self.timed.extend(std::iter::repeat_n((node.id, frame + longest), moved));
+        }
+        Ok(())
+    }
+}
+
+fn cannot_be_timed(command: &Command) -> Error {
+    Error::new(ErrorCode::Unavailable, format!("{} cannot be timed", command.title()))
+}
+
+/// Whether a change is one of a track's clips, or of the session itself.
+fn changes_clips(change: &Change, old: &Session) -> bool {
+    match change {
+        Change::Node(node) => old.nodes.get(&node.id).is_some_and(|before| before.clips != node.clips),
+        Change::Session { .. } => true,
+        _ => false,
+    }
+}
