@@ -70,7 +70,7 @@ impl Maker<'_> {
                 node.params.insert((*name).to_owned(), value);
             }
         }
-        self.session.nodes.insert(id, Arc::new(node));
+        self.session.nodes.insert(Arc::new(node));
         id
     }
 
@@ -229,7 +229,7 @@ impl Maker<'_> {
             *self.ways.entry(port.clone()).or_insert(0) += more;
             let id = LinkId(self.number());
             let (to, unknown) = (port.clone(), BTreeMap::new());
-            self.session.links.insert(id, Arc::new(Link { id, from, to, gain, unknown }));
+            self.session.links.insert(Arc::new(Link { id, from, to, gain, unknown }));
         }
     }
 }
