@@ -74,7 +74,7 @@ fn play(fault: &'static str) {
     let start = Start { rolling: true, ..Start::default() };
     let (_controller, mut engine, _) =
         aulos_engine::engine(session, &mut Library(fault), Setup { max_block: 64, start }).unwrap();
-    engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 64, &Patience);
+    engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 64, &Patience, u64::MAX);
 }
 
 /// Runs this test program once more, with the fault, and answers with the signal that ended it.
