@@ -212,6 +212,8 @@ impl Transport {
                 let fade_in = if now.rolling { fade_in } else { next.fade };
                 self.begin(Course { position: to, jumped: true, fade: fade_in, ..next }, frame, fade);
             }
+            // Nothing of the present course has been played.
+            TransportChange::Loop(range) if now.from == frame => self.present().loop_range = range,
             TransportChange::Loop(range) => {
                 let present = self.present();
                 present.until = frame;
@@ -220,8 +222,15 @@ impl Transport {
         }
     }
 
-    /// Lets the present course fade out if it rolls, and goes on with the next.
-    fn begin(&mut self, next: Course, frame: u64, fade: u64) {
+    /// Lets the present course fade out if it rolls, and goes on with the next. One that has not been played yet,
+    /// as of several changes at one frame, is forgotten: a clock that stands takes any number of them.
+    fn begin(&mut self, mut next: Course, frame: u64, fade: u64) {
+        let now = *self.present();
+        if now.from == frame && !now.continues && self.courses.len() > 1 {
+            next.jumped |= now.jumped;
+            self.courses.pop();
+            return self.push(next);
+        }
         let present = self.present();
         present.until = frame;
         if present.rolling {
@@ -385,6 +394,22 @@ mod tests {
         let parts: Vec<_> = room.parts.iter().map(|part| (part.present, part.begins)).collect();
         assert_eq!(parts, [((0, 40), true), ((40, 64), true)]);
         assert_eq!(transport.state(64), (24, true));
+    }
+
+    #[test]
+    fn a_clock_that_stands_takes_any_number_of_changes() {
+        use TransportChange::{Locate, Loop, Pause, Play, Stop};
+        let mut transport = Transport::new(Start { position: 9, rolling: true, ..Start::default() });
+        for round in 0..100 {
+            for change in [Locate(round), Loop(Some((0, 1000 + round))), Pause, Locate(5), Play, Stop, Play] {
+                assert!(transport.has_room(64), "{round}");
+                transport.change(change, 64, 10);
+            }
+        }
+        assert_eq!(transport.state(70), (11, true));
+        // What was played before still fades out, once.
+        assert_eq!(look(&transport, 64, 10).parts.len(), 2);
+        assert_eq!(positions(&transport, 64, 10), [(0, 10, 5, true)]);
     }
 
     #[test]
