@@ -156,7 +156,9 @@ mod tests {
                         assert_eq!(group.channel_of(name), Some(channel as u16), "{name}");
                     }
                     let wrong = ["_0", "_01", "_+1", "_65", "_65537", "_", "", "_1 ", "_l", "_1_L", "_M"];
-                    for wrong in wrong.map(|wrong| format!("{}{wrong}", group.name)) {
+                    // A MIDI port is named like its group.
+                    let others = wrong.into_iter().filter(|w| group.signal == Signal::Audio || !w.is_empty());
+                    for wrong in others.map(|wrong| format!("{}{wrong}", group.name)) {
                         assert_eq!(group.channel_of(&wrong), None, "{wrong}");
                     }
                 }

@@ -219,5 +219,5 @@ pub fn check(session: &Session, arrivals: &Arrivals) -> Result<(), Error> {
 pub fn too_long(node: &str, frames: u64, most: u64) -> Error {
     Error::new(ErrorCode::OutOfRange, format!("{node} reports a latency of {frames} frames"))
         .expected(format!("at most {most} frames"))
-        .remedy("allow more with: aulosctl session set max_latency_ms=MS")
+        .remedy("allow more with: aulosctl session set --max-latency TIME")
 }

@@ -186,6 +186,10 @@ fn check_link(session: &Session, link: &Link) -> Result<(), Error> {
     if !link.gain.is_silence() && !(range.min..=range.max).contains(&db) {
         return Err(Error::out_of_range(&format!("the gain of link {}", link.id), db, range));
     }
+    let place = || {
+        let (from, to) = (session.port_text(&link.from), session.port_text(&link.to));
+        format!("link {}, {from} to {to}", link.id)
+    };
     let mut signals = BTreeSet::new();
     for (port, direction, role) in
         [(&link.from, Direction::Out, "source"), (&link.to, Direction::In, "destination")]
@@ -200,8 +204,16 @@ fn check_link(session: &Session, link: &Link) -> Result<(), Error> {
         signals.insert(group.signal);
     }
     if signals.len() > 1 {
-        let message = format!("link {} leads from audio to MIDI or back", link.id);
-        return Err(Error::new(ErrorCode::InvalidArgument, message));
+        let message = format!("{} leads from audio to MIDI or back", place());
+        return Err(
+            Error::new(ErrorCode::InvalidArgument, message).expected("two audio ports or two MIDI ports")
+        );
     }
-    if signals.contains(&Signal::Midi) { midi_gain(link.gain) } else { Ok(()) }
+    if signals.contains(&Signal::Midi) {
+        midi_gain(link.gain).map_err(|mut error| {
+            error.message = format!("{}: {}", place(), error.message);
+            error
+        })?;
+    }
+    Ok(())
 }

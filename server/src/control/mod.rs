@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aulos_engine::{Controller, Start};
+use aulos_engine::{Controller, Start, session};
 use aulos_protocol::{
     Command, Error, ErrorCode, Event, Frames, OperationState, PROTOCOL, Query, Range, Reply, TransportState,
     wire::{self, Ask, Request},
@@ -262,6 +262,9 @@ impl Control {
                 .remedy("look at what has changed, then try again")));
             return;
         }
+        if let Some(error) = request.at.and_then(|at| self.too_far(at)) {
+            return answer(Err(error));
+        }
         match request.ask {
             Ask::Command(command) if request.dry_run => {
                 let changes = match request.at {
@@ -274,6 +277,10 @@ impl Control {
                 Some(at) => self.command_at(&command, at.0, answer),
                 None => self.command(command, answer),
             },
+            Ask::Query(_) if request.at.is_some() => {
+                answer(Err(Error::new(ErrorCode::Unavailable, "a question cannot be timed")
+                    .expected("\"at\" with a command")));
+            }
             Ask::Query(query) => answer(self.query(connection, &query)),
         }
     }
@@ -413,6 +420,13 @@ impl Control {
         if !self.waiting.is_empty() {
             self.driver.touch();
         }
+    }
+
+    /// The refusal of a frame that is so far away that times counted from it would overflow.
+    fn too_far(&self, at: Frames) -> Option<Error> {
+        let most = self.controller.counters().frame() + session::MAX_POSITION;
+        let range = Range { min: 0.0, max: most as f64, unit: "frames".into() };
+        (at.0 > most).then(|| Error::out_of_range("at", at.0 as f64, range))
     }
 
     /// Carries out a command at a frame of the engine.

@@ -27,7 +27,12 @@ pub fn whole(folder: &Path) -> Json {
     {
         server.ok(line);
     }
-    for line in ["link drums room", "link room late", "link late master", "link voice master"] {
+    for line in ["node add click beat", "node add tone bell notes=on", "node add feedback echo frames=2000"] {
+        server.ok(line);
+    }
+    for line in
+        ["link drums room", "link room late", "link late master", "link voice master", "link beat bell"]
+    {
         server.ok(line);
     }
     let sound = "/usr/share/sounds/alsa/Noise.wav";
@@ -60,6 +65,11 @@ fn node<'a>(session: &'a mut Json, slug: &str) -> &'a mut Json {
     &mut session["nodes"][at]
 }
 
+fn midi_link(session: &mut Json) -> &mut Json {
+    let links = session["links"].as_array_mut().unwrap();
+    links.iter_mut().find(|link| link["from"]["port"] == "midi_out").unwrap()
+}
+
 const TABLE: &[Row] = &[
     (
         "another format",
@@ -84,6 +94,43 @@ const TABLE: &[Row] = &[
     ("a tempo of 0", |s| s["tempo"] = json!(0), InvalidArgument, "outside 10 to 1000 bpm", &[]),
     ("a tempo that is none", |s| s["tempo"] = json!("NaN"), InvalidArgument, "damaged", &[]),
     ("a negative fade", |s| s["edit_fade_ms"] = json!(-1), OutOfRange, "-1 ms", &[Range(0.0, 1000.0, "ms")]),
+    ("a block of 0", |s| s["max_block"] = json!(0), OutOfRange, "max_block", &[Range(1.0, 8192.0, "frames")]),
+    (
+        "a huge block",
+        |s| s["max_block"] = json!(8193),
+        OutOfRange,
+        "max_block",
+        &[Range(1.0, 8192.0, "frames")],
+    ),
+    ("a block of halves", |s| s["max_block"] = json!(0.5), InvalidArgument, "damaged", &[]),
+    (
+        "a huge latency",
+        |s| s["max_latency_ms"] = json!(60_001),
+        OutOfRange,
+        "max_latency_ms",
+        &[Range(0.0, 60_000.0, "ms")],
+    ),
+    (
+        "a block longer than a feedback",
+        |s| s["max_block"] = json!(4096),
+        OutOfRange,
+        "echo",
+        &[Says::Expected("4096")],
+    ),
+    (
+        "a MIDI link with a gain",
+        |s| midi_link(s)["gain"] = json!(-6),
+        InvalidArgument,
+        "beat:midi_out to bell:midi_in: a MIDI link cannot be louder or softer",
+        &[Expected("-inf")],
+    ),
+    (
+        "audio that goes to MIDI",
+        |s| midi_link(s)["from"]["port"] = json!("out_L"),
+        InvalidArgument,
+        "beat:out_L to bell:midi_in leads from audio to MIDI",
+        &[Expected("two MIDI ports")],
+    ),
     ("nodes that are no list", |s| s["nodes"] = json!({}), InvalidArgument, "damaged", &[]),
     ("a node that is no node", |s| s["nodes"][0] = json!(7), InvalidArgument, "damaged", &[]),
     (

@@ -3,8 +3,10 @@
 mod desk;
 mod dry_runs;
 mod history;
+mod kinds;
 mod mirrors;
 mod renders;
 mod sessions;
+mod timed;
 mod values;
 mod words;

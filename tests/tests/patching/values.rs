@@ -40,7 +40,7 @@ fn values_are_set_in_their_units_and_relative_to_what_is() {
         ("late", "frames", "+1ms", 1008.0),
         ("late", "frames", "0.5s", 24_000.0),
         ("late", "frames", "24000f-", 0.0),
-        ("late", "frames", "10%", 48_000.0),
+        ("late", "frames", "10%", 192_000.0),
         ("mic", "first_channel", "3", 3.0),
         ("mic", "first_channel", "+1", 4.0),
     ] {

@@ -85,7 +85,7 @@ fn a_session_is_built_patched_and_read_back() {
     assert_eq!(desk.say("node set tone frequency 1.2kHz"), "tone frequency 1200 Hz (was 440 Hz)\n");
     assert_eq!(desk.say("set voice/mute toggle"), "voice mute off (was on)\n");
     assert_eq!(desk.say("get drums/gain"), "-6.00 dB\n");
-    assert!(desk.say("get drums").lines().count() == 4);
+    assert!(desk.say("get drums").lines().count() == 7);
     assert_eq!(desk.get("drums", "pan"), 0.5);
     for (words, part) in [
         ("track show drums", "-6.00 dB"),
