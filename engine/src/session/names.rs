@@ -63,8 +63,19 @@ pub fn ends<'a>(session: &'a Session, from: &Endpoint, to: &Endpoint) -> Result<
     let comes_as_midi = from.port.as_deref() == Some("midi_out");
     let takes_only_midi = node(session, &to.node).is_ok_and(|node| !has(node, "in") && has(node, "midi_in"));
     let to_midi = to.port.is_none() && (comes_as_midi || takes_only_midi);
+    let no_midi = |what: &Endpoint, other: &Endpoint, wanted: &str| {
+        let message = format!("{what} has no MIDI port to be linked with {other}");
+        Error::new(ErrorCode::InvalidArgument, message).expected(format!("a node that has {wanted}"))
+    };
+    // Said of the node: the port was not named.
+    if to_midi && node(session, &to.node).is_ok_and(|node| !has(node, "midi_in")) {
+        return Err(no_midi(to, from, "midi_in"));
+    }
     let destination = end(session, to, Direction::In, if to_midi { "midi_in" } else { "in" })?;
     let midi = destination.signal == Signal::Midi;
+    if midi && from.port.is_none() && node(session, &from.node).is_ok_and(|node| !has(node, "midi_out")) {
+        return Err(no_midi(from, to, "midi_out"));
+    }
     let source = end(session, from, Direction::Out, if midi { "midi_out" } else { "out" })?;
     if source.signal != destination.signal {
         return Err(Error::new(

@@ -84,7 +84,7 @@ const USAGE: &[Row] = &[
     ("session", 2, "", "Usage"),
     ("session new", 2, "invalid_argument", "<PATH>"),
     ("session new x --rate slow", 2, "invalid_argument", "8000 to 384000 Hz"),
-    ("session set", 2, "invalid_argument", "--name or --fade"),
+    ("session set", 2, "invalid_argument", "--name, --fade or --max-latency"),
     ("meters --hz 0", 2, "invalid_argument", "1..=60"),
     ("meters --for 0", 2, "invalid_argument", "above 0"),
     ("watch --telemetry 61", 2, "invalid_argument", "1..=60"),
@@ -101,7 +101,7 @@ const USAGE: &[Row] = &[
 const REFUSED: &[Row] = &[
     ("set drums gain 99", 1, "out_of_range", "-144 to 12 dB"),
     ("set sine frequency 30kHz", 1, "out_of_range", "1 to 20000 Hz"),
-    ("set late frames 11s", 1, "out_of_range", "0 to 480000 frames"),
+    ("set late frames 41s", 1, "out_of_range", "0 to 1920000 frames"),
     ("track add Drums", 1, "invalid_argument", "1 to 48 characters"),
     ("track add x --channels 65", 1, "out_of_range", "1 to 64 channels"),
     ("bus show drums", 1, "invalid_argument", "drums is a track, not a bus"),

@@ -20,7 +20,8 @@ fn midi_is_linked_to_midi_alone_and_has_no_gain() {
     assert_eq!(desk.say("link click:midi_out late"), "linked click:midi_out → late (1 link)\n");
     let before = desk.session();
     says(&desk.fails("link click:out late:midi_in", 1), &["is audio", "is MIDI"]);
-    says(&desk.fails("link click:midi_out master", 4), &["midi_in"]);
+    says(&desk.fails("link click:midi_out master", 1), &["master has no MIDI port", "midi_in"]);
+    says(&desk.fails("link master tone", 1), &["master has no MIDI port", "midi_out"]);
     says(&desk.fails("link click tone --gain -6dB", 1), &["MIDI link", "-inf"]);
     assert_eq!(desk.session(), before);
     desk.say("link click tone --gain -inf");
