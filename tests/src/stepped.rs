@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aulos_engine::{ClipLibrary, Controller, Engine, Patience, Setup, Start};
-use aulos_nodes::{ClipSource, Pcm};
+use aulos_engine::{ClipLibrary, Clock, Controller, Engine, Patience, Setup, Start};
+use aulos_nodes::{BuiltIn, ClipSource, Pcm, Workshop};
 use aulos_protocol::{Applied, Change, Clip, Command, Error, ErrorCode, Frames, Rate, Session};
 
-use crate::random::Scene;
+use crate::{late::TestClock, random::Scene};
 
 /// Audio files by the names that clips call them.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,8 @@ pub struct Stepped {
     played: Vec<Vec<f32>>,
     buffers: Vec<Vec<f32>>,
     frame: usize,
+    clock: Option<Arc<TestClock>>,
+    overtime: u64,
 }
 
 impl Stepped {
@@ -39,20 +41,30 @@ impl Stepped {
     /// # Panics
     /// If the engine refuses the session.
     pub fn of(scene: &Scene, max_block: usize) -> Self {
+        Self::made(scene, max_block, Box::new(BuiltIn))
+    }
+
+    /// As [`Stepped::of`], with processors from `workshop`. Every cycle begins when it is due on `clock`, and is over
+    /// when the next one begins.
+    pub fn timed(
+        scene: &Scene,
+        max_block: usize,
+        workshop: impl Workshop + 'static,
+        clock: &Arc<TestClock>,
+    ) -> Self {
+        let made = Self::made(scene, max_block, Box::new(workshop));
+        Self { clock: Some(clock.clone()), ..made }
+    }
+
+    fn made(scene: &Scene, max_block: usize, workshop: Box<dyn Workshop>) -> Self {
         let start = Start {
             position: scene.start.position,
             rolling: scene.start.rolling,
             loop_range: scene.start.loop_range,
         };
         let files = Files(scene.files.clone());
-        Self::new(
-            scene.session.clone(),
-            files,
-            scene.capture.clone(),
-            scene.playback_channels,
-            max_block,
-            start,
-        )
+        let (session, capture) = (scene.session.clone(), scene.capture.clone());
+        Self::with(session, files, capture, scene.playback_channels, Setup { max_block, start }, workshop)
     }
 
     /// An engine that plays `session` from its frame 0 on.
@@ -61,13 +73,25 @@ impl Stepped {
     /// If the engine refuses the session.
     pub fn new(
         session: Session,
-        mut files: Files,
+        files: Files,
         capture: Vec<Vec<f32>>,
         playback_channels: usize,
         max_block: usize,
         start: Start,
     ) -> Self {
-        let made = aulos_engine::engine(session, &mut files, Setup { max_block, start });
+        let setup = Setup { max_block, start };
+        Self::with(session, files, capture, playback_channels, setup, Box::new(BuiltIn))
+    }
+
+    fn with(
+        session: Session,
+        mut files: Files,
+        capture: Vec<Vec<f32>>,
+        playback_channels: usize,
+        setup: Setup,
+        workshop: Box<dyn Workshop>,
+    ) -> Self {
+        let made = aulos_engine::engine_with(session, &mut files, setup, workshop);
         let (controller, engine, _) =
             made.unwrap_or_else(|error| panic!("the session is refused: {error:?}"));
         Self {
@@ -76,19 +100,39 @@ impl Stepped {
             files,
             capture,
             played: vec![Vec::new(); playback_channels],
-            buffers: vec![vec![0.0; max_block]; playback_channels],
+            buffers: vec![Vec::new(); playback_channels],
             frame: 0,
+            clock: None,
+            overtime: 0,
         }
     }
 
-    /// Runs one cycle of up to the engine's largest block.
+    /// The moment at which a frame is due, in ns.
+    pub fn due(&self, frame: usize) -> u64 {
+        frame as u64 * 1_000_000_000 / u64::from(self.controller.session().rate.hz())
+    }
+
+    /// By how many ns the cycle that was most late was over too late.
+    pub fn overtime(&self) -> u64 {
+        self.overtime
+    }
+
+    /// Runs one cycle.
     pub fn cycle(&mut self, frames: usize) {
         let recorded = |channel: &Vec<f32>| {
             let present = channel.iter().skip(self.frame).copied();
             present.chain(std::iter::repeat(0.0)).take(frames).collect()
         };
         let capture: Vec<Vec<f32>> = self.capture.iter().map(recorded).collect();
-        self.engine.process(&capture, &mut self.buffers, frames, &Patience, u64::MAX);
+        self.buffers.iter_mut().for_each(|buffer| buffer.resize(frames.max(buffer.len()), 0.0));
+        if let Some(clock) = self.clock.clone() {
+            clock.reach(self.due(self.frame));
+            let deadline = self.due(self.frame + frames);
+            self.engine.process(&capture, &mut self.buffers, frames, clock.as_ref(), deadline);
+            self.overtime = self.overtime.max(clock.now().saturating_sub(deadline));
+        } else {
+            self.engine.process(&capture, &mut self.buffers, frames, &Patience, u64::MAX);
+        }
         for (played, buffer) in self.played.iter_mut().zip(&self.buffers) {
             played.extend_from_slice(&buffer[..frames]);
         }

@@ -125,6 +125,13 @@ impl Engine {
         while offset < frames {
             let block = (frames - offset).min(self.max_block);
             self.transport.advance(self.frame, block, self.running.late);
+            // Each block has its share of the cycle's time, so that those behind it have theirs.
+            let deadline = if block < frames - offset {
+                let now = clock.now();
+                now + deadline.saturating_sub(now) / (frames - offset) as u64 * block as u64
+            } else {
+                deadline
+            };
             let run = Run {
                 running: &mut self.running,
                 transport: &self.transport,

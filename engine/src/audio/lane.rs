@@ -131,9 +131,13 @@ impl Lane {
             };
             let dry = a.iter().chain(b).copied().chain(std::iter::repeat(0.0));
             for ((y, dry), n) in output.iter_mut().zip(dry).zip(frame..) {
-                let own = self.own.at(n);
-                let x = if is_heard { *y } else { self.last[channel] };
-                *y = x * own + dry * (1.0 - own);
+                let own = if is_heard { *y } else { self.last[channel] };
+                // Before and behind the fade everything is as it is, down to the sign of a zero.
+                *y = match self.own.at(n) {
+                    1.0 => own,
+                    0.0 => dry,
+                    gain => own * gain + dry * (1.0 - gain),
+                };
             }
         }
     }

@@ -1,7 +1,8 @@
 //! One block of a plan.
 //!
 //! A task runs as soon as everything that it takes from is done. Only when nothing can run is waited for those that
-//! somebody else works on, each until its limit: the cycle's deadline less what everything behind it takes.
+//! somebody else works on, until the cycle's deadline less what is still to be run takes. Then one of them is given
+//! up, that with the most behind it, and what has waited for it alone runs; the others have until that is done.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -55,7 +56,10 @@ impl Run<'_> {
         running.missing.copy_from_slice(&running.sources);
         running.ready.clear();
         running.pending.clear();
+        running.room.clear();
         running.ready.extend((0..running.sources.len()).filter(|task| running.sources[*task] == 0));
+        let costs = running.plan.tasks.iter().map(|task| task.vitals.cost.load(Relaxed));
+        running.to_run = if running.timed { costs.sum() } else { 0 };
         let mut next = 0;
         let mut before = if running.timed { self.clock.now() } else { 0 };
         loop {
@@ -64,7 +68,9 @@ impl Run<'_> {
                 self.start(task, captured);
                 if self.running.timed {
                     let now = self.clock.now();
-                    self.running.plan.tasks[task].vitals.spent(now.saturating_sub(before));
+                    let vitals = &self.running.plan.tasks[task].vitals;
+                    self.running.to_run = self.running.to_run.saturating_sub(vitals.cost.load(Relaxed));
+                    vitals.spent(now.saturating_sub(before));
                     before = now;
                 }
             }
@@ -73,31 +79,38 @@ impl Run<'_> {
             }
             self.look_at_pending();
             if next == self.running.ready.len() && !self.running.pending.is_empty() {
-                self.clock.wait();
+                if self.clock.now() >= self.deadline.saturating_sub(self.running.to_run) {
+                    self.give_up();
+                } else {
+                    self.clock.wait();
+                }
             }
             before = if self.running.timed { self.clock.now() } else { 0 };
         }
     }
 
-    /// Asks those who work on a task whether they are done, and gives up on those whose time is up.
+    /// Asks those who work on a task whether they are done.
     fn look_at_pending(&mut self) {
         let mut index = 0;
         while let Some(task) = self.running.pending.get(index).copied() {
             if self.call(task, Call::Poll) == Progress::Done {
                 self.running.pending.swap_remove(index);
                 self.done(task);
-                continue;
+            } else {
+                index += 1;
             }
-            let budget = self.running.plan.tasks[task].vitals.budget.load(Relaxed);
-            if self.clock.now() >= self.deadline.saturating_sub(budget) {
-                self.running.pending.swap_remove(index);
-                self.call(task, Call::Abandon);
-                self.counters.abandoned.fetch_add(1, Relaxed);
-                self.done(task);
-                continue;
-            }
-            index += 1;
         }
+    }
+
+    /// Gives up on the task that somebody else works on with the most behind it.
+    fn give_up(&mut self) {
+        let Running { plan, pending, .. } = &mut *self.running;
+        let budget = |index: &usize| plan.tasks[pending[*index]].vitals.budget.load(Relaxed);
+        let Some(index) = (0..pending.len()).max_by_key(budget) else { return };
+        let task = pending.swap_remove(index);
+        self.call(task, Call::Abandon);
+        self.counters.abandoned.fetch_add(1, Relaxed);
+        self.done(task);
     }
 
     /// Starts a task: everything that it takes from is done.
@@ -176,13 +189,14 @@ impl Run<'_> {
             Call::Start => unit.advance(&cycle),
             Call::Poll | Call::Abandon => unit.again(&cycle),
         };
-        room.clear();
-        match cycle.jump {
-            Some((at, after)) => {
-                self.transport.look(cycle.time, 0, at, room);
-                self.transport.look(after, at, cycle.frames - at, room);
+        if room.begin(&cycle) {
+            match cycle.jump {
+                Some((at, after)) => {
+                    self.transport.look(cycle.time, 0, at, room);
+                    self.transport.look(after, at, cycle.frames - at, room);
+                }
+                None => self.transport.look(cycle.time, 0, cycle.frames, room),
             }
-            None => self.transport.look(cycle.time, 0, cycle.frames, room),
         }
         cycle.views = room.views(&mut views);
         let mut work = Asked {
@@ -221,9 +235,7 @@ impl Run<'_> {
         let task = &plan.tasks[index];
         for output in &task.outputs {
             let block = &mut pool[output.buffer][..self.frames];
-            let (not_finite, denormal) = contain(block);
-            Vitals::count(&task.vitals.not_finite, not_finite);
-            Vitals::count(&task.vitals.denormal, denormal);
+            contain_all(&mut [&mut *block], self.frames, &task.vitals);
             for feed in &output.lines {
                 feed.line.get(self.token).push(block);
             }
@@ -235,6 +247,16 @@ impl Run<'_> {
                 ready.push(*successor);
             }
         }
+    }
+}
+
+/// Stops what is no sound, and counts it. What may be late stops it before it is faded, so that a fade neither holds
+/// on to it nor counts it again.
+fn contain_all(outputs: &mut [impl AsMut<[f32]>], frames: usize, vitals: &Vitals) {
+    for output in outputs {
+        let (not_finite, denormal) = contain(&mut output.as_mut()[..frames]);
+        Vitals::count(&vitals.not_finite, not_finite);
+        Vitals::count(&vitals.denormal, denormal);
     }
 }
 
@@ -295,6 +317,9 @@ impl Asked<'_> {
         let progress = self.ask(processor, call);
         if progress == Progress::Done {
             let in_time = call != Call::Abandon;
+            if in_time {
+                contain_all(self.outputs, frames, &self.task.vitals);
+            }
             Vitals::count(&self.task.vitals.late, u64::from(!in_time));
             lane.settle(frame, in_time, self.outputs, frames);
             lane.settle_midi(in_time, self.midi_outputs);
@@ -323,7 +348,9 @@ impl Asked<'_> {
             let midi = Midi { pool: self.midi_pool, inputs: &[], outputs: &mut midi_staging };
             let mut io = Io::new(self.pool, &[], &mut staging, started.frames).with_midi(midi);
             let in_time = started.done || processor.poll(&cycle, &mut io) == Progress::Done;
-            if !in_time {
+            if in_time {
+                contain_all(&mut staging, started.frames, &self.task.vitals);
+            } else {
                 processor.abandon();
                 Vitals::count(&self.task.vitals.late, 1);
                 Vitals::count(&counters.abandoned, 1);

@@ -40,6 +40,8 @@ pub struct Running {
     pub(super) ready: Vec<usize>,
     /// The tasks that somebody else works on.
     pub(super) pending: Vec<usize>,
+    /// What the tasks that have not begun in this block take, in ns.
+    pub(super) to_run: u64,
     /// The courses of the timeline as a task sees them.
     pub(super) room: Room,
     /// Whether the time that tasks take is measured: only if there is something that may be late.
@@ -87,6 +89,7 @@ impl Running {
             first_successor,
             ready: Vec::with_capacity(tasks),
             pending: Vec::with_capacity(tasks),
+            to_run: 0,
             room: Room::new(max_block),
             timed: plan.tasks.iter().any(|task| task.may_be_late),
             late: plan.tasks.iter().map(|task| task.arrival).max().unwrap_or(0),

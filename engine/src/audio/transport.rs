@@ -1,6 +1,6 @@
 //! Where the timeline is.
 
-use aulos_nodes::{Fade, Segment, View};
+use aulos_nodes::{Cycle, Fade, Segment, View};
 
 /// The shortest loop, in frames: bounds how often a block can jump.
 pub const MIN_LOOP: u64 = 480;
@@ -112,6 +112,8 @@ pub struct Transport {
 pub struct Room {
     segments: Vec<Segment>,
     parts: Vec<Part>,
+    /// The stage time that they are for, and where it jumps.
+    time: Option<(i64, Option<(usize, i64)>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +128,7 @@ impl Room {
     /// [control thread] Room for blocks of up to `max_block` frames.
     pub fn new(max_block: usize) -> Self {
         let most = MAX_VIEWS * (max_block / MIN_LOOP as usize + 3);
-        Self { segments: Vec::with_capacity(most), parts: Vec::with_capacity(MAX_VIEWS) }
+        Self { segments: Vec::with_capacity(most), parts: Vec::with_capacity(MAX_VIEWS), time: None }
     }
 
     /// The courses that were put here.
@@ -333,10 +335,23 @@ impl Course {
 }
 
 impl Room {
-    /// [audio thread] Forgets what was put here.
+    /// [audio thread] Forgets what was put here, for another block.
     pub fn clear(&mut self) {
         self.segments.clear();
         self.parts.clear();
+        self.time = None;
+    }
+
+    /// [audio thread] Makes room for the courses as a stage sees them. Answers `false` if they are here already:
+    /// many stages arrive together.
+    pub fn begin(&mut self, cycle: &Cycle<'_>) -> bool {
+        let time = Some((cycle.time, cycle.jump));
+        if self.time == time {
+            return false;
+        }
+        self.clear();
+        self.time = time;
+        true
     }
 }
 

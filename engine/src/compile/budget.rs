@@ -1,4 +1,4 @@
-//! How long before the end of a cycle a task that may be late must be done.
+//! How much waits for a task that may be late: of several that are, the one with the most behind it is given up first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -192,6 +192,6 @@ fn after(position: u64, loop_range: Option<(u64, u64)>) -> u64 {
 }
 
 /// The driver's channel (from 0) that the first port of an input or output belongs to.
-fn first_channel(node: &aulos_protocol::Node) -> usize {
+pub(crate) fn first_channel(node: &aulos_protocol::Node) -> usize {
     params::number(node, "first_channel").map_or(0, |channel| channel as usize - 1)
 }
