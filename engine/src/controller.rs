@@ -329,8 +329,8 @@ impl Controller {
     /// # Errors
     /// `Internal`: a defect.
     pub fn flush(&mut self) -> Result<(), Error> {
-        let waits =
-            self.plans_away > 0 && needs_plan(&mirror::difference(&self.told, &self.session), &self.told);
+        let waits = self.away >= BATCHES
+            || self.plans_away > 0 && needs_plan(&mirror::difference(&self.told, &self.session), &self.told);
         if waits { Ok(()) } else { self.flush_now() }
     }
 
@@ -339,9 +339,16 @@ impl Controller {
     /// # Errors
     /// As [`Controller::flush`].
     pub fn flush_now(&mut self) -> Result<(), Error> {
-        if !std::mem::take(&mut self.untold) {
+        if !self.untold {
             return Ok(());
         }
+        if self.away >= BATCHES {
+            return Err(Error::new(
+                ErrorCode::Busy,
+                "the audio thread has not taken over the commands before",
+            ));
+        }
+        self.untold = false;
         let old = std::mem::replace(&mut self.told, self.session.clone());
         self.rack.begin(self.ticket + 1);
         let changes = mirror::difference(&old, &self.session);
@@ -349,10 +356,12 @@ impl Controller {
         if !changes.is_empty() {
             let playlists = self.rack.changed_playlists(&old, &self.session);
             let moves = self.moves(&old, None);
-            if needs_plan(&changes, &old) {
+            // In a stream of commands nothing is tidied up by itself, and what waits for room would wait on.
+            let tidies = self.plans_away == 0 && self.rack.has_silent(self.counters.frame());
+            if needs_plan(&changes, &old) || tidies {
                 batch = self.compiled();
             } else {
-                batch.fades = self.regated(&changes, None);
+                batch.fades = self.regated(&self.session.clone(), &changes, None)?;
             }
             batch.patches = self.patches(playlists);
             batch.moves = moves;
@@ -364,7 +373,12 @@ impl Controller {
     }
 
     /// The gains of links that changes have moved, where these need no other plan.
-    fn regated(&mut self, changes: &[Change], at: Option<u64>) -> Vec<crate::handoff::FadeStart> {
+    fn regated(
+        &mut self,
+        session: &Session,
+        changes: &[Change],
+        at: Option<u64>,
+    ) -> Result<Vec<crate::handoff::FadeStart>, Error> {
         let gates = |change: &Change| match change {
             Change::Node(node) => {
                 params::of(node.kind, node.channels).iter().any(|param| param.effect == Effect::Gates)
@@ -373,9 +387,12 @@ impl Controller {
             _ => false,
         };
         if !changes.iter().any(gates) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        compile::regate(&mut self.rack, &Graph::of(&self.session), at)
+        compile::regate(&mut self.rack, &Graph::of(session), at).map_err(|_| {
+            Error::new(ErrorCode::Busy, "a link has too many changes of its gain to come")
+                .remedy("send the next ones when some of them have been carried out")
+        })
     }
 
     fn compiled(&mut self) -> Batch {
@@ -435,8 +452,9 @@ impl Controller {
             .collect()
     }
 
+    /// Refuses what would find no room on its way, after what must go before it.
     fn room(&mut self) -> Result<(), Error> {
-        if self.away < BATCHES {
+        if self.away + 1 < BATCHES {
             return Ok(());
         }
         Err(Error::new(ErrorCode::Busy, "the audio thread has not taken over the commands before this one")
@@ -444,12 +462,13 @@ impl Controller {
     }
 
     fn send(&mut self, mut batch: Batch) -> Result<u64, Error> {
-        self.ticket += 1;
-        batch.ticket = self.ticket;
-        self.plans_away += usize::from(batch.running.is_some());
+        batch.ticket = self.ticket + 1;
+        let brings_plan = batch.running.is_some();
         self.batches
             .push(Box::new(batch))
             .map_err(|_| Error::new(ErrorCode::Internal, "the ring to the audio thread is full"))?;
+        self.ticket += 1;
+        self.plans_away += usize::from(brings_plan);
         self.away += 1;
         Ok(self.ticket)
     }

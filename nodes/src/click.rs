@@ -1,6 +1,6 @@
 //! A metronome.
 
-use std::f64::consts::TAU;
+use std::{f64::consts::TAU, ops::Range};
 
 use aulos_protocol::{Bpm, Node, Rate};
 
@@ -15,36 +15,14 @@ const NOTE_OFF: u8 = 0x89;
 const KEYS: [u8; 2] = [76, 77];
 const VELOCITIES: [u8; 2] = [127, 100];
 
-/// Clicks on the beats of the timeline: what it plays depends on the position only, so that loops, locates and
-/// renders are exact.
-pub struct Click {
-    rate: f64,
-    /// The sound of an accented beat and of the others, by frame.
-    sounds: [Vec<f32>; 2],
-    /// Frames in a beat.
+/// Where beats are: frames in a beat, and beats in a bar.
+#[derive(Clone, Copy, PartialEq)]
+struct Grid {
     beat: f64,
     beats: u64,
-    level: Fade,
-    /// One course of the timeline, while there are several.
-    course: Vec<f32>,
-    /// The key of the note that sounds, and the engine's frame at which it ends.
-    note: Option<(u8, u64)>,
 }
 
-impl Click {
-    pub(crate) fn new(node: &Node, rate: Rate, tempo: Bpm, max_block: usize) -> Self {
-        let rate = f64::from(rate.hz());
-        Self {
-            rate,
-            sounds: [sound(rate, 1760.0, 1.0), sound(rate, 880.0, 0.5)],
-            beat: 60.0 * rate / tempo.get(),
-            beats: number(node, "beats") as u64,
-            level: Fade::still(factor(number(node, "level"))),
-            course: vec![0.0; max_block],
-            note: None,
-        }
-    }
-
+impl Grid {
     /// The first frame of a beat.
     fn begins(&self, beat: u64) -> u64 {
         (beat as f64 * self.beat).round() as u64
@@ -74,14 +52,69 @@ impl Click {
             passed += len;
         }
     }
+}
 
-    /// Adds what one course of the timeline sounds like to `out`, which was cleared.
-    fn play(&self, segments: &[Segment], out: &mut [f32]) {
-        for segment in segments.iter().filter(|segment| segment.rolling) {
-            self.pieces(segment, |offset, len, beat, age| {
-                let sound = self.sounds[self.voice(beat)].iter().skip(age as usize);
-                out[offset..offset + len].iter_mut().zip(sound).for_each(|(y, x)| *y += x);
-            });
+/// How many grids can fade out at once; the oldest goes when there are more.
+const LEAVING: usize = 4;
+
+/// Clicks on the beats of the timeline: what it plays depends on the position only, so that loops, locates and
+/// renders are exact. Another tempo or bar is another grid, with a crossfade.
+pub struct Click {
+    rate: f64,
+    /// The sound of an accented beat and of the others, by frame.
+    sounds: [Vec<f32>; 2],
+    grid: Grid,
+    fade: Fade,
+    /// The grids before, the latest first.
+    leaving: [(Grid, Fade); LEAVING],
+    level: Fade,
+    /// One course of the timeline, while there are several.
+    course: Vec<f32>,
+    /// The key of the note that sounds, and the engine's frame at which it ends.
+    note: Option<(u8, u64)>,
+}
+
+impl Click {
+    pub(crate) fn new(node: &Node, rate: Rate, tempo: Bpm, max_block: usize) -> Self {
+        let rate = f64::from(rate.hz());
+        let grid = Grid { beat: 60.0 * rate / tempo.get(), beats: number(node, "beats") as u64 };
+        Self {
+            rate,
+            sounds: [sound(rate, 1760.0, 1.0), sound(rate, 880.0, 0.5)],
+            grid,
+            fade: Fade::still(1.0),
+            leaving: [(grid, Fade::still(0.0)); LEAVING],
+            level: Fade::still(factor(number(node, "level"))),
+            course: vec![0.0; max_block],
+            note: None,
+        }
+    }
+
+    fn change(&mut self, grid: Grid, setting: &Setting) {
+        if grid == self.grid {
+            return;
+        }
+        let (frame, len) = (setting.frame, setting.fade);
+        let mut out = self.fade;
+        out.turn(0.0, frame, frame, len);
+        self.leaving.rotate_right(1);
+        self.leaving[0] = (self.grid, out);
+        (self.grid, self.fade) = (grid, Fade::new(0.0, 1.0, frame, len));
+    }
+
+    /// Adds what one course of the timeline sounds like within a stretch to `out`, which was cleared.
+    fn play(&self, segments: &[Segment], stretch: &Range<usize>, frame: u64, out: &mut [f32]) {
+        let leaving = self.leaving.iter().filter(|(_, fade)| !fade.is_silent(frame + stretch.start as u64));
+        for (grid, fade) in std::iter::once(&(self.grid, self.fade)).chain(leaving) {
+            for segment in segments.iter().filter_map(|segment| segment.within(stretch.start, stretch.end)) {
+                if !segment.rolling {
+                    continue;
+                }
+                grid.pieces(&segment, |offset, len, beat, age| {
+                    let sound = self.sounds[grid.voice(beat)].iter().skip(age as usize);
+                    fade_in(&mut out[offset..offset + len], sound, fade, frame + offset as u64);
+                });
+            }
         }
     }
 
@@ -97,7 +130,7 @@ impl Click {
         let length = self.sounds[0].len() as u64;
         let mut begin = [(0, 0); 64];
         let mut found = 0;
-        self.pieces(segment, |offset, _, beat, age| {
+        self.grid.pieces(segment, |offset, _, beat, age| {
             if age == 0 && found < begin.len() {
                 begin[found] = (offset, beat);
                 found += 1;
@@ -105,7 +138,7 @@ impl Click {
         });
         for (offset, beat) in &begin[..found] {
             self.end_note(at(*offset), frame, out);
-            let voice = self.voice(*beat);
+            let voice = self.grid.voice(*beat);
             out(*offset, &[NOTE_ON, KEYS[voice], VELOCITIES[voice]]);
             self.note = Some((KEYS[voice], at(*offset) + length));
         }
@@ -116,6 +149,52 @@ impl Click {
         if let Some((key, end)) = self.note.take() {
             out((end.min(now).saturating_sub(frame)) as usize, &[NOTE_OFF, key, 0]);
         }
+    }
+
+    /// What is heard and said within a stretch of the block.
+    fn render(&mut self, cycle: &Cycle<'_>, stretch: Range<usize>, io: &mut Io<'_>) {
+        let mut course = std::mem::take(&mut self.course);
+        let out = io.output(0);
+        let first = cycle.frame + stretch.start as u64;
+        match cycle.views {
+            [view] if view.fade.is_still(cycle.frame) && view.fade.target() == 1.0 => {
+                self.play(view.segments, &stretch, cycle.frame, out);
+            }
+            views => {
+                for view in views.iter().filter(|view| view.segments.iter().any(|s| s.rolling)) {
+                    course[stretch.clone()].fill(0.0);
+                    self.play(view.segments, &stretch, cycle.frame, &mut course);
+                    // A click has nothing in front of it: its stage time is the engine's.
+                    view.fade.add(first, &course[stretch.clone()], &mut out[stretch.clone()]);
+                }
+            }
+        }
+        let level = self.level;
+        out[stretch.clone()].iter_mut().zip(first..).for_each(|(y, n)| *y *= level.at(n));
+        self.course = course;
+        let mut midi = io.midi_out(0);
+        let mut say = |at: usize, message: &[u8]| {
+            if let Some(out) = &mut midi {
+                out.push(at, message);
+            }
+        };
+        for view in cycle.views {
+            for segment in view.present_segments() {
+                let begins = view.begins && segment.offset == view.present.0;
+                if let Some(part) = segment.within(stretch.start, stretch.end) {
+                    self.notes(&part, begins && part.offset == segment.offset, cycle.frame, &mut say);
+                }
+            }
+        }
+    }
+}
+
+/// Adds a sound at a gain that may move.
+fn fade_in<'a>(out: &mut [f32], sound: impl Iterator<Item = &'a f32>, fade: &Fade, frame: u64) {
+    if fade.is_still(frame) && fade.target() == 1.0 {
+        out.iter_mut().zip(sound).for_each(|(y, x)| *y += x);
+    } else {
+        out.iter_mut().zip(sound).zip(frame..).for_each(|((y, x), n)| *y += x * fade.at(n));
     }
 }
 
@@ -131,44 +210,17 @@ fn sound(rate: f64, frequency: f64, gain: f64) -> Vec<f32> {
 
 impl Processor for Click {
     fn start(&mut self, cycle: &Cycle<'_>, io: &mut Io<'_>) -> Progress {
-        let mut course = std::mem::take(&mut self.course);
-        let out = io.output(0);
-        out.fill(0.0);
-        match cycle.views {
-            [view] if view.fade.is_still(cycle.frame) && view.fade.target() == 1.0 => {
-                self.play(view.segments, out);
-            }
-            views => {
-                for view in views.iter().filter(|view| view.segments.iter().any(|s| s.rolling)) {
-                    let course = &mut course[..cycle.frames];
-                    course.fill(0.0);
-                    self.play(view.segments, course);
-                    view.fade.add(cycle.frame, course, out);
-                }
-            }
-        }
-        self.course = course;
+        io.output(0).fill(0.0);
         for (stretch, settings) in cycle.stretches() {
             settings.iter().for_each(|setting| self.set(setting));
-            let first = cycle.frame + stretch.start as u64;
-            let level = self.level;
-            io.output(0)[stretch].iter_mut().zip(first..).for_each(|(y, n)| *y *= level.at(n));
-        }
-        let mut midi = io.midi_out(0);
-        let mut say = |at: usize, message: &[u8]| {
-            if let Some(out) = &mut midi {
-                out.push(at, message);
-            }
-        };
-        for view in cycle.views {
-            for (index, segment) in view.present_segments().enumerate() {
-                self.notes(&segment, view.begins && index == 0, cycle.frame, &mut say);
-            }
+            self.render(cycle, stretch, io);
         }
         let end = cycle.frame + cycle.frames as u64;
         if let Some((key, at)) = self.note.filter(|(_, at)| *at < end) {
             self.note = None;
-            say(at.saturating_sub(cycle.frame) as usize, &[NOTE_OFF, key, 0]);
+            if let Some(out) = io.midi_out(0) {
+                out.push(at.saturating_sub(cycle.frame) as usize, &[NOTE_OFF, key, 0]);
+            }
         }
         io.copy_first_output();
         Progress::Done
@@ -179,8 +231,8 @@ impl Processor for Click {
             "level" => {
                 self.level.turn(factor(setting.value), setting.frame, setting.frame, setting.fade);
             }
-            "beats" => self.beats = setting.value as u64,
-            "tempo" => self.beat = 60.0 * self.rate / setting.value,
+            "beats" => self.change(Grid { beats: setting.value as u64, ..self.grid }, setting),
+            "tempo" => self.change(Grid { beat: 60.0 * self.rate / setting.value, ..self.grid }, setting),
             _ => {}
         }
     }

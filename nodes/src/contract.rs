@@ -44,14 +44,18 @@ impl<'a> View<'a> {
     /// The segments as far as the course is the present one.
     pub fn present_segments(&self) -> impl Iterator<Item = Segment> + use<'a> {
         let (first, last) = self.present;
-        self.segments.iter().filter_map(move |segment| {
-            let from = segment.offset.max(first);
-            let to = (segment.offset + segment.len).min(last);
-            let passed = from.checked_sub(segment.offset).filter(|_| from < to)?;
-            let position = segment.position + if segment.rolling { passed as u64 } else { 0 };
-            let jumped = segment.jumped && passed == 0;
-            Some(Segment { offset: from, len: to - from, position, jumped, ..*segment })
-        })
+        self.segments.iter().filter_map(move |segment| segment.within(first, last))
+    }
+}
+
+impl Segment {
+    /// The part of it between two frames of the block.
+    pub fn within(&self, first: usize, last: usize) -> Option<Self> {
+        let (from, to) = (self.offset.max(first), (self.offset + self.len).min(last));
+        let passed = from.checked_sub(self.offset).filter(|_| from < to)?;
+        let position = self.position + if self.rolling { passed as u64 } else { 0 };
+        let jumped = self.jumped && passed == 0;
+        Some(Self { offset: from, len: to - from, position, jumped, ..*self })
     }
 }
 

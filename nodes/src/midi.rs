@@ -139,8 +139,10 @@ impl MidiQueue {
     /// [audio thread] Lets a message wait until `frame`, at least as long as those before it. Without room it
     /// is dropped and counted.
     pub fn push(&mut self, frame: u64, message: &[u8]) {
-        let is_end = ends_notes(message);
-        let ends = if is_end { 0 } else { self.open.count() + 1 };
+        // Only what ends a note that was let in may take the room that was kept for it.
+        let mut left = self.open.clone();
+        left.note(message);
+        let ends = if left.count() < self.open.count() { 0 } else { self.open.count() + 1 };
         let start = self.place(message.len(), 3 * ends);
         let (Some(start), true) = (start, self.placed.len() + ends < WAITING) else {
             self.dropped += 1;
@@ -150,7 +152,7 @@ impl MidiQueue {
         self.bytes[start..start + message.len()].copy_from_slice(message);
         self.head = start + message.len();
         self.placed.push_back(Placed { at, start, len: message.len() });
-        self.open.note(message);
+        self.open = left;
     }
 
     /// Where `len` bytes find room so that `kept` more still would.
@@ -235,6 +237,11 @@ mod tests {
             }
         }
         assert!(queue.take_dropped() > 0 && taken.count() > 500);
+        // A flood of what ends nothing takes nobody's room.
+        for _ in 0..WAITING {
+            queue.push(9, &[0x8f, 127, 0]);
+        }
+        assert!(queue.take_dropped() > 0);
         for (channel, keys) in taken.0.iter().enumerate() {
             for key in (0..128u8).filter(|key| keys & (1 << key) != 0) {
                 queue.push(9, &[0x80 | channel as u8, key, 0]);

@@ -30,12 +30,12 @@ pub struct Tone {
     envelope_frames: u64,
 }
 
-/// A frequency on its way to another, in stage time.
+/// A frequency on its way to another. It begins at a frame of the engine; its steps lie on the control grid.
 #[derive(Clone, Copy)]
 struct Glide {
     from: f64,
     to: f64,
-    start: i64,
+    start: u64,
     len: u64,
 }
 
@@ -70,14 +70,11 @@ impl Tone {
         self.step = step(frequency, self.rate);
     }
 
-    /// Takes the next step of a frequency that moves; `time` lies on the control grid.
-    fn glide(&mut self, time: i64, frame: u64) {
+    /// Takes the next step of a frequency that moves; `frame` lies on the control grid.
+    fn glide(&mut self, frame: u64) {
         let Some(glide) = self.glide else { return };
-        let passed = time - glide.start;
-        if passed < 0 {
-            return;
-        }
-        let arrived = passed as u64 >= glide.len;
+        let Some(passed) = frame.checked_sub(glide.start) else { return };
+        let arrived = passed >= glide.len;
         let part = if arrived { 1.0 } else { passed as f64 / glide.len as f64 };
         let frequency = if arrived { glide.to } else { glide.from + (glide.to - glide.from) * part };
         if !self.notes {
@@ -113,7 +110,7 @@ impl Tone {
         for (piece, on_grid) in cycle.grid(stretch) {
             let first = cycle.frame + piece.start as u64;
             if on_grid {
-                self.glide(cycle.time_at(piece.start), first);
+                self.glide(first);
             }
             let mut phase = self.phase_at(first);
             for (y, frame) in out[piece].iter_mut().zip(first..) {
@@ -159,7 +156,7 @@ impl Processor for Tone {
     fn set(&mut self, setting: &Setting) {
         match setting.param {
             "frequency" => {
-                let start = setting.frame as i64;
+                let start = setting.frame;
                 self.glide =
                     Some(Glide { from: self.frequency, to: setting.value, start, len: setting.fade });
             }

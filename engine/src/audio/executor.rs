@@ -8,7 +8,9 @@ use std::sync::{
 use rtrb::{Consumer, Producer};
 
 use super::{
-    Clock, Running, denormals,
+    Clock, Running,
+    contain::contain,
+    denormals,
     run::{Captured, Run},
     slot::Token,
     transport::{Start, Transport},
@@ -201,6 +203,8 @@ impl Engine {
             if first {
                 out.fill(0.0);
             }
+            // Sums of what is finite need not be.
+            contain(out);
         }
     }
 }

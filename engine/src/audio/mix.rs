@@ -111,6 +111,8 @@ pub fn merge(
     out.clear();
     let mut dropped = 0;
     for term in &input.terms {
+        // A gate moves on whether or not anything passes it.
+        term.gate.get(token).at(frame);
         let line = term.line.get(token);
         line.hear(&pool[term.buffer], frame, term.delay);
         dropped += line.take_dropped();

@@ -47,7 +47,7 @@ impl Ramp {
         if self.fade.target() == 0.0 {
             return Some(self.fade.start());
         }
-        (self.waiting > 0 && self.turns[0].to == 0.0).then_some(self.turns[0].frame)
+        self.turns[..self.waiting].iter().find(|turn| turn.to == 0.0).map(|turn| turn.frame)
     }
 
     /// [audio thread] Turns at once, as [`Fade::turn`], and forgets the turns that were to come.
@@ -56,12 +56,12 @@ impl Ramp {
         self.fade.turn(to, frame, start, len);
     }
 
-    /// [audio thread] Turns at `frame`, not before the turns that wait already. When there is no room the last
-    /// of them gives way: what was said last holds in the end.
+    /// [audio thread] Turns at `frame`; the turns that were to come then or later give way. Without room, of which
+    /// the control thread takes care, the last of the others does too.
     pub fn turn_later(&mut self, to: f32, frame: u64, len: u64) {
-        let last = self.waiting.checked_sub(1).map_or(0, |last| self.turns[last].frame);
-        self.waiting = (self.waiting + 1).min(TURNS);
-        self.turns[self.waiting - 1] = Turn { frame: frame.max(last), to, len };
+        let before = self.turns[..self.waiting].iter().filter(|turn| turn.frame < frame).count();
+        self.waiting = (before + 1).min(TURNS);
+        self.turns[self.waiting - 1] = Turn { frame, to, len };
     }
 
     /// The frame from which on it stands still.
@@ -100,6 +100,14 @@ mod tests {
             ramp.turn_later(n as f32, n * 10, 0);
         }
         assert_eq!(ramp.at(1000).target(), 19.0);
+    }
+
+    #[test]
+    fn what_is_said_later_for_an_earlier_frame_overrules() {
+        let mut ramp = Ramp::still(1.0);
+        ramp.turn_later(0.0, 1000, 0);
+        ramp.turn_later(1.0, 500, 0);
+        assert_eq!((ramp.next(), ramp.closes(), ramp.at(2000).at(2000)), (500, None, 1.0));
     }
 
     #[test]

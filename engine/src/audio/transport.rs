@@ -94,7 +94,7 @@ const MAX_COURSES: usize = 256;
 /// How many courses a block can have: those that are heard at its beginning, and those that begin in it.
 pub const MAX_VIEWS: usize = 24;
 /// How many changes can wait for their frame.
-pub const MAX_LATER: usize = 16;
+pub const MAX_LATER: usize = 8;
 
 /// [audio thread] The timeline's courses.
 #[derive(Debug)]
@@ -174,6 +174,19 @@ impl Transport {
         let heard = self.courses.iter().filter(|course| !course.is_over(frame)).count();
         let recent = self.courses.iter().rev().take_while(|course| course.from >= frame).count();
         heard < MAX_HEARD && recent + heard < MAX_VIEWS / 2
+    }
+
+    /// The first frame from `frame` on at which there is room for another course; the same at any block size.
+    fn next_room(&self, frame: u64) -> u64 {
+        let mut at = frame;
+        while !self.has_room(at) {
+            let ends = self.courses.iter().filter_map(|course| course.out).map(|out| out.end());
+            match ends.filter(|end| *end > at).min() {
+                Some(end) => at = end,
+                None => break,
+            }
+        }
+        at
     }
 
     /// The position at `frame`, and whether it rolls.
@@ -265,11 +278,12 @@ impl Transport {
     pub fn advance(&mut self, frame: u64, frames: usize, late: u64) {
         let end = frame + frames as u64;
         while let Some(&(at, fade, change)) = self.later.first() {
-            if at >= end || !self.has_room(at.max(frame)) {
+            let at = self.next_room(at.max(frame));
+            if at >= end {
                 break;
             }
             self.later.remove(0);
-            self.change(change, at.max(frame), fade);
+            self.change(change, at, fade);
         }
         let past = frame.saturating_sub(late);
         let last = self.courses.len() - 1;

@@ -104,9 +104,10 @@ impl Unit {
         self.processor.set(setting);
     }
 
-    /// [audio thread] Moves a parameter when stage time is at the setting's frame, after those for the same time
-    /// that wait already. Answers whether there is room.
+    /// [audio thread] Moves a parameter when stage time is at the setting's frame; what was to come of it then or
+    /// later gives way. Answers whether there is room.
     pub fn set_later(&mut self, setting: Setting) -> bool {
+        self.inbox.retain(|other| other.param != setting.param || other.frame < setting.frame);
         let room = self.inbox.len() < self.inbox.capacity();
         if room {
             let place = self.inbox.partition_point(|other| other.frame <= setting.frame);

@@ -88,6 +88,15 @@ impl Arrivals {
         let exact = (frames + of(Stage::FeedbackOut)).saturating_sub(of(Stage::FeedbackIn));
         exact.max(u64::from(session.max_block))
     }
+
+    /// By how many frames a feedback is late because its loop has more latency than its delay allows. Commands
+    /// that would make it so are refused; what nodes report can still do it.
+    pub fn lacking(&self, session: &Session, node: NodeId) -> u64 {
+        let of = |stage| self.of(&StageId { node, stage }).arrival;
+        let frames = session.nodes.get(&node).map_or(0, |node| stored(node));
+        let needed = of(Stage::FeedbackIn) + u64::from(session.max_block);
+        needed.saturating_sub(frames + of(Stage::FeedbackOut))
+    }
 }
 
 /// The delay that a feedback stores.

@@ -25,7 +25,7 @@ use crate::{
         slot::{Slot, TokenId},
         unit::{Unit, Vitals},
     },
-    graph::{Graph, Rank, StageId},
+    graph::{EdgeId, Graph, Rank, StageId},
     handoff::Retiming,
     plan::{InstanceId, LineSlot, LoopSlot, MidiSlot, RampSlot, TermId, Work},
 };
@@ -92,6 +92,25 @@ pub struct TermState {
     pub midi: Option<(MidiSlot, u64)>,
 }
 
+impl TermState {
+    /// Whether nothing passes any more at `now`. A MIDI link must have seen the block in which it ends its notes.
+    fn is_over(&self, now: u64) -> bool {
+        let now = if self.midi.is_some() { now.saturating_sub(1) } else { now };
+        matches!(self.life, Life::Dying(dying) if dying.is_over(now))
+    }
+}
+
+/// A gain of a link that is to come.
+#[derive(Clone, Copy)]
+pub struct TimedGain {
+    /// The stage time from which it holds.
+    pub at: u64,
+    /// The gain until then, and from then on.
+    pub gains: (f32, f32),
+    /// The engine's frame by which it holds in any case.
+    pub done: u64,
+}
+
 /// The memory of a feedback.
 pub struct Loop {
     pub slot: LoopSlot,
@@ -116,6 +135,8 @@ pub struct Rack {
     pub(super) observed: Observed,
     pub(super) workshop: Box<dyn Workshop>,
     loops: BTreeMap<NodeId, Loop>,
+    /// The gains of links that are to come, in their order.
+    pub(super) timed_gains: BTreeMap<EdgeId, Vec<TimedGain>>,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) current: BTreeMap<StageId, InstanceId>,
     pub(super) terms: BTreeMap<TermId, TermState>,
@@ -142,6 +163,7 @@ impl Rack {
             observed: Observed::default(),
             workshop,
             loops: BTreeMap::new(),
+            timed_gains: BTreeMap::new(),
             instances: BTreeMap::new(),
             current: BTreeMap::new(),
             terms: BTreeMap::new(),
@@ -181,12 +203,21 @@ impl Rack {
 
     /// Whether a compile at `now` could drop something that has faded out.
     pub fn has_silent(&self, now: u64) -> bool {
-        self.terms.values().any(|term| matches!(term.life, Life::Dying(dying) if dying.is_over(now)))
+        self.terms.values().any(|term| term.is_over(now))
+    }
+
+    /// Whether a term is there to stay.
+    pub(super) fn is_live(&self, term: &TermId) -> bool {
+        self.terms.get(term).is_some_and(|term| term.life == Life::Live)
     }
 
     /// Drops the terms that have faded out.
     pub(super) fn forget_silent(&mut self, now: u64) {
-        self.terms.retain(|_, term| !matches!(term.life, Life::Dying(dying) if dying.is_over(now)));
+        self.terms.retain(|_, term| !term.is_over(now));
+        self.timed_gains.retain(|_, gains| {
+            gains.retain(|gain| gain.done > now);
+            !gains.is_empty()
+        });
     }
 
     /// The memory of a feedback, made anew if its delay is another.

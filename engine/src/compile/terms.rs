@@ -10,9 +10,10 @@ use super::{
     latency::Arrivals,
     moment::{Lead, Moment},
     order::Order,
-    rack::{Life, Rack, TermState},
+    rack::{Life, Rack, TermState, TimedGain},
 };
 use crate::{
+    audio::ramp::TURNS,
     graph::{EdgeId, Graph},
     handoff::{Begin, FadeStart},
     plan::{InstanceId, TermId},
@@ -170,8 +171,27 @@ pub fn fades(
             Some(FadeStart { term: *id, fade: term.fade.clone(), to, begin, ends: 0 })
         })
         .collect();
+    let starts = starts.into_iter().flat_map(|start| with_timed_gains(rack, start)).collect::<Vec<_>>();
     let settled = realigns.then(|| Settled::new(rack, order, &starts, fade));
     (starts, settled)
+}
+
+/// A link that fades to a gain of which others are still to come goes to what it is now, and to those in their time.
+fn with_timed_gains(rack: &Rack, start: FadeStart) -> Vec<FadeStart> {
+    let timed =
+        rack.timed_gains.get(&start.term.edge).filter(|_| start.to != 0.0 || rack.is_live(&start.term));
+    let arrival = rack.instances.get(&start.term.to).map_or(0, |to| to.timing.arrival);
+    let Some(timed) = timed.filter(|timed| !timed.is_empty()) else { return vec![start] };
+    let later = timed.iter().map(|gain| FadeStart {
+        term: start.term,
+        fade: start.fade.clone(),
+        to: gain.gains.1,
+        begin: Begin::At(gain.at + arrival),
+        ends: 0,
+    });
+    let later: Vec<FadeStart> = later.collect();
+    let now = FadeStart { to: timed[0].gains.0, ..start };
+    std::iter::once(now).chain(later).collect()
 }
 
 /// When nothing of what was before is left in what stages hear, after a change of delays.
@@ -242,20 +262,44 @@ fn cross_together(rack: &Rack, leads: &mut BTreeMap<TermId, Lead>) {
 
 /// Lets the gains of links go to those of `graph`, in which nothing but gains is new; at the frame `at` of each
 /// link's own time, or at once.
-pub fn regate(rack: &mut Rack, graph: &Graph, at: Option<u64>) -> Vec<FadeStart> {
+///
+/// # Errors
+/// A link that has too many gains to come; then nothing has changed.
+pub fn regate(rack: &mut Rack, graph: &Graph, at: Option<u64>) -> Result<Vec<FadeStart>, EdgeId> {
     let gains: BTreeMap<EdgeId, f32> = graph.graph.edge_weights().map(|edge| (edge.id, edge.gain)).collect();
-    let mut starts = Vec::new();
-    for (id, term) in rack.terms.iter_mut().filter(|(_, term)| term.life == Life::Live) {
-        let Some(gain) = gains.get(&id.edge).copied().filter(|gain| *gain != term.gain) else { continue };
-        term.gain = gain;
-        let arrival = rack.instances.get(&id.to).map_or(0, |to| to.timing.arrival);
-        let begin = match at {
-            Some(at) => Begin::At(at + arrival),
-            None => Begin::Ready(Lead::default()),
-        };
-        starts.push(FadeStart { term: *id, fade: term.fade.clone(), to: gain, begin, ends: 0 });
+    let moves = |id: &TermId, term: &TermState| {
+        let gain = gains.get(&id.edge).copied().filter(|gain| *gain != term.gain);
+        gain.filter(|_| term.life == Life::Live)
+    };
+    let full = |id: &&TermId| rack.timed_gains.get(&id.edge).is_some_and(|gains| gains.len() >= TURNS);
+    let moving = rack.terms.iter().filter(|(id, term)| moves(id, term).is_some()).map(|(id, _)| id);
+    if let Some(id) = moving.clone().find(full).filter(|_| at.is_some()) {
+        return Err(id.edge);
     }
-    starts
+    let moving: Vec<TermId> = moving.copied().collect();
+    let mut starts = Vec::new();
+    for id in moving {
+        let arrival = rack.instances.get(&id.to).map_or(0, |to| to.timing.arrival);
+        let Some(term) = rack.terms.get_mut(&id) else { continue };
+        let Some(gain) = moves(&id, term) else { continue };
+        let before = std::mem::replace(&mut term.gain, gain);
+        let timed = rack.timed_gains.entry(id.edge).or_default();
+        let begin = match at {
+            Some(at) => {
+                // What was to come later than this gives way.
+                timed.retain(|other| other.at < at);
+                let before = timed.last().map_or(before, |last| last.gains.1);
+                timed.push(TimedGain { at, gains: (before, gain), done: at + arrival });
+                Begin::At(at + arrival)
+            }
+            None => {
+                timed.clear();
+                Begin::Ready(Lead::default())
+            }
+        };
+        starts.push(FadeStart { term: id, fade: term.fade.clone(), to: gain, begin, ends: 0 });
+    }
+    Ok(starts)
 }
 
 /// How long each term must wait until what it carries has nothing of the empty beginning of a processor or a

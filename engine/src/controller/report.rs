@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use aulos_protocol::{Frames, LatencyReport, LatencyRow, LinkLatency, NodeFaults, NodeId, Unaligned};
+use aulos_protocol::{
+    Frames, LatencyReport, LatencyRow, LinkLatency, NodeFaults, NodeId, NodeKind, Unaligned,
+};
 
 use super::Controller;
 use crate::{
@@ -45,6 +47,13 @@ impl Controller {
                 unaligned.push(Unaligned { from: from.clone(), to: to.clone(), early });
             }
             links.push(LinkLatency { from, to, delay: Frames(delay), gain: link.gain });
+        }
+        for node in self.session.nodes.values().filter(|node| node.kind == NodeKind::Feedback) {
+            let late = self.arrivals.lacking(&self.session, node.id);
+            if late > 0 {
+                let end = |port: &str| format!("{}:{port}", node.slug);
+                unaligned.push(Unaligned { from: end("in"), to: end("out"), early: -(late as i64) });
+            }
         }
         LatencyReport {
             rate: self.session.rate,

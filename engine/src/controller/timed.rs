@@ -21,15 +21,16 @@ impl Controller {
         self.room_for_timed(&changes, frame)?;
         // What was said before must be on its way before.
         self.flush_now()?;
-        let old = std::mem::replace(&mut self.session, new);
         self.rack.begin(self.ticket + 1);
+        let fades = self.regated(&new, &changes, Some(frame))?;
+        let old = std::mem::replace(&mut self.session, new);
         if !changes.is_empty() {
             self.revision += 1;
             self.history.note(command.title(), old.clone());
         }
         let batch = Batch {
             moves: self.moves(&old, Some(frame)),
-            fades: self.regated(&changes, Some(frame)),
+            fades,
             fade_frames: self.session.fade_frames(),
             ..Batch::default()
         };
@@ -70,6 +71,7 @@ impl Controller {
         let now = self.counters.frame();
         self.timed.retain(|(_, done)| *done > now);
         let longest = compile::total(&self.arrivals) + self.rack.max_block() as u64;
+        let mut more = Vec::new();
         for change in changes {
             let Change::Node(node) = change else { continue };
             let waiting = self.timed.iter().filter(|(id, _)| *id == node.id).count();
@@ -83,8 +85,9 @@ impl Controller {
             }
             let Some(old) = self.session.nodes.get(&node.id) else { continue };
             let moved = params::changed(old, node).count();
-            self.timed.extend(std::iter::repeat_n((node.id, frame + longest), moved));
+            more.extend(std::iter::repeat_n((node.id, frame + longest), moved));
         }
+        self.timed.append(&mut more);
         Ok(())
     }
 }

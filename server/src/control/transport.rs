@@ -44,7 +44,7 @@ impl Control {
         }
         match change(command) {
             Ok(change) => {
-                if matches!(change, TransportChange::Pause | TransportChange::Stop) {
+                if at.is_none() && matches!(change, TransportChange::Pause | TransportChange::Stop) {
                     self.give_up_waiting();
                 }
                 self.transport.push_back(Order { change, at, answer: Some(answer), since: None });

@@ -55,7 +55,8 @@ fn check(seed: u64) -> (usize, usize) {
             assert_same(&format!("{label}, its own"), &own, &tap);
             let late = pieces.iter().filter(|piece| piece.1).count();
             assert_eq!((log.abandoned().len(), faults(&engine, node).late as usize), (late, late), "{label}");
-            let untouched = scene::untouched(std::slice::from_ref(&later.session), &[node], scene.playback_channels);
+            let untouched =
+                scene::untouched(std::slice::from_ref(&later.session), &[node], scene.playback_channels);
             let pick = |all| channels(all, untouched.iter().copied(), frames);
             assert_same(&format!("{label}, untouched"), &pick(&expected), &pick(engine.played()));
             // The oracle takes its time.
