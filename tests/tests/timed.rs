@@ -223,3 +223,114 @@ fn more_timed_changes_than_there_is_room_for_are_refused() {
     engine.run_to(3900, || 64);
     assert!(engine.perform_at(&set("early-bus", "gain", 0.0), 3950).is_ok());
 }
+
+#[test]
+fn what_is_said_later_for_an_earlier_frame_overrules_what_was_to_come() {
+    let mut engine = two_ways();
+    engine.perform_at(&set("early-bus", "mute", 1.0), 2000).unwrap();
+    engine.perform_at(&set("early-bus", "mute", 0.0), 1000).unwrap();
+    engine.run_to(3000, || 64);
+    assert!(engine.played()[0].iter().all(|x| *x == 1.0));
+}
+
+#[test]
+fn a_gain_that_is_to_come_is_not_heard_early_because_of_another_plan() {
+    let mut engine = two_ways();
+    engine.perform_at(&link_at("late", "late-bus:in_L", f64::NEG_INFINITY), 2500).unwrap();
+    engine.run_to(500, || 64);
+    // The delay is built anew, and its link with it.
+    engine.perform(&set("late", "frames", 50.0)).unwrap();
+    engine.run_to(3500, || 64);
+    let heard = &engine.played()[1];
+    assert!(heard[100..2540].iter().all(|x| *x == 1.0));
+    assert!(heard[2560..].iter().all(|x| *x == 0.0));
+}
+
+#[test]
+fn more_gains_of_a_link_than_there_is_room_for_are_refused() {
+    let mut engine = two_ways();
+    let mut taken = 0;
+    let refused = loop {
+        let gain = -1.0 - f64::from(taken);
+        match engine.perform_at(&link_at("ones", "early-bus:in_L", gain), 2000 + taken as usize) {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
+        }
+        assert!(taken < 100);
+    };
+    assert!(taken >= 8 && refused.message.contains("to come"), "{taken}: {refused:?}");
+    engine.run_to(3000, || 64);
+    let last = Decibels::new(-f64::from(taken)).unwrap().factor();
+    assert_eq!(engine.played()[0][2999], last);
+}
+
+#[test]
+fn another_tempo_and_another_bar_make_no_step() {
+    let clicks = || {
+        let session = session(vec![
+            add(NodeKind::Click, "click", 1, &[("level", 0.0)]),
+            add(NodeKind::Output, "out", 1, &[]),
+            link("click", "out"),
+        ]);
+        let start = Start { rolling: true, ..Start::default() };
+        Stepped::new(session, Files::default(), Vec::new(), 1, 1024, start)
+    };
+    let steepest = |samples: &[f32]| samples.windows(2).fold(0.0f32, |m, w| m.max((w[1] - w[0]).abs()));
+    let mut still = clicks();
+    still.run_to(96_000, || 256);
+    let allowed = steepest(&still.played()[0]) + 2.0 / 240.0;
+    let mut engine = clicks();
+    for n in 0..60 {
+        engine.run_to(1000 + n * 1500, || 256);
+        let bpm = aulos_protocol::Bpm::new(100.0 + (n % 7) as f64 * 17.0);
+        let tempo = Command::SetSession { name: None, tempo: bpm, edit_fade_ms: None, max_latency_ms: None };
+        engine.perform(&if n % 2 == 0 { tempo } else { set("click", "beats", (n % 5 + 1) as f64) }).unwrap();
+    }
+    engine.run_to(96_000, || 256);
+    let step = steepest(&engine.played()[0]);
+    assert!(step <= allowed, "a step of {step}, allowed are {allowed}");
+    // A bar that changes within a block changes there, whatever the block.
+    let timed = |block: usize| {
+        let mut engine = clicks();
+        for (at, beats) in [(10_500, 3.0), (24_100, 5.0), (24_350, 2.0), (60_000, 7.0)] {
+            engine.perform_at(&set("click", "beats", beats), at).unwrap();
+        }
+        engine.run_to(96_000, || block);
+        engine.played().to_vec()
+    };
+    compare("blocks", &timed(17), &timed(1024)).unwrap();
+}
+
+#[test]
+fn transport_changes_that_wait_for_room_are_on_the_same_frame_at_any_block_size() {
+    let files = {
+        let ramp: Vec<f32> = (0..200_000).map(|n| n as f32 / 200_000.0).collect();
+        Files([("ramp".to_owned(), std::sync::Arc::new(aulos_nodes::Pcm::new(vec![ramp]).unwrap()))].into())
+    };
+    let run = |block: usize| {
+        let session = session(vec![
+            Command::SetSession { name: None, tempo: None, edit_fade_ms: Some(50.0), max_latency_ms: None },
+            add(NodeKind::Track, "track", 1, &[]),
+            add(NodeKind::Output, "out", 2, &[]),
+            link("track", "out"),
+            Command::AddClip {
+                track: "track".into(),
+                file: "ramp".into(),
+                at: Default::default(),
+                offset: Default::default(),
+                length: None,
+            },
+        ]);
+        let start = Start { rolling: true, ..Start::default() };
+        let mut engine = Stepped::new(session, files.clone(), Vec::new(), 2, 1024, start);
+        for n in 0..8 {
+            engine.transport_at(TransportChange::Locate(n * 20_000), 1000 + n as usize * 50);
+        }
+        engine.run_to(20_000, || block);
+        engine.played().to_vec()
+    };
+    let one = run(1);
+    for block in [17, 64, 1024] {
+        compare(&format!("block {block}"), &one, &run(block)).unwrap();
+    }
+}
