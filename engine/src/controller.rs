@@ -10,7 +10,7 @@ use aulos_protocol::{
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::{
-    audio::{Counters, Engine, Start, TransportChange, new_engine, slot::Token},
+    audio::{Counters, Engine, Running, Spare, Start, TransportChange, new_engine, slot::Token},
     compile::{self, Arrivals, ClipLibrary, Rack, compile},
     graph::Graph,
     handoff::{BATCHES, Batch, Move},
@@ -76,6 +76,8 @@ pub struct Controller {
     away: usize,
     /// Those of them that bring a plan.
     plans_away: usize,
+    /// The buffers of the plan that came home last.
+    spare: Spare,
     tasks: usize,
     /// When the budgets of tasks were last worked out, in frames.
     budgeted: u64,
@@ -127,6 +129,7 @@ pub fn engine_with(
         ticket: 0,
         away: 0,
         plans_away: 0,
+        spare: Spare::default(),
         tasks: 0,
         budgeted: 0,
         timed: Vec::new(),
@@ -268,9 +271,10 @@ impl Controller {
     /// Takes in what came home and lets go of what has faded out. To be called often, and after cycles.
     pub fn poll(&mut self) -> Vec<Applied> {
         let mut applied = Vec::new();
-        while let Ok(batch) = self.home.pop() {
+        while let Ok(mut batch) = self.home.pop() {
             self.away -= 1;
-            if batch.running.is_some() {
+            if let Some(old) = batch.running.take() {
+                self.spare = old.into_spare();
                 self.plans_away -= 1;
                 self.rack.plan_applied(batch.ticket, batch.applied);
             }
@@ -361,7 +365,8 @@ impl Controller {
             if needs_plan(&changes, &old) || tidies {
                 batch = self.compiled();
             } else {
-                batch.fades = self.regated(&self.session.clone(), &changes, None)?;
+                let session = self.session.clone();
+                batch.fades = self.regated((&old, &session), &changes, None)?;
             }
             batch.patches = self.patches(playlists);
             batch.moves = moves;
@@ -372,17 +377,18 @@ impl Controller {
         Ok(())
     }
 
-    /// The gains of links that changes have moved, where these need no other plan.
+    /// The gains of links that changes from one session to another have moved, where these need no other plan.
+    /// Looks at the whole graph only if one of them can have moved any.
     fn regated(
         &mut self,
-        session: &Session,
+        (old, session): (&Session, &Session),
         changes: &[Change],
         at: Option<u64>,
     ) -> Result<Vec<crate::handoff::FadeStart>, Error> {
         let gates = |change: &Change| match change {
-            Change::Node(node) => {
-                params::of(node.kind, node.channels).iter().any(|param| param.effect == Effect::Gates)
-            }
+            Change::Node(node) => old.nodes.get(&node.id).is_none_or(|before| {
+                params::changed(before, node).any(|param| param.effect == Effect::Gates)
+            }),
             Change::Link(_) => true,
             _ => false,
         };
@@ -400,7 +406,8 @@ impl Controller {
         let compiled = compile(&mut self.rack, &self.session, self.counters.frame());
         self.arrivals = compiled.arrivals;
         self.tasks = compiled.plan.tasks.len();
-        let running = Box::new(crate::audio::Running::new(compiled.plan, self.rack.max_block()));
+        let spare = std::mem::take(&mut self.spare);
+        let running = Box::new(Running::new(compiled.plan, self.rack.max_block(), spare));
         Batch {
             running: Some(running),
             fades: compiled.fades,

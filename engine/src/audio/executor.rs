@@ -8,7 +8,7 @@ use std::sync::{
 use rtrb::{Consumer, Producer};
 
 use super::{
-    Clock, Running,
+    Clock, Running, Spare,
     contain::contain,
     denormals,
     run::{Captured, Run},
@@ -86,7 +86,7 @@ pub(crate) fn new_engine(
 ) -> Engine {
     counters.position.store(start.position, Relaxed);
     counters.rolling.store(start.rolling, Relaxed);
-    let running = Box::new(Running::new(Plan { buffers: 1, midi_buffers: 1, ..Plan::default() }, max_block));
+    let running = Box::new(Running::new(Plan::default(), max_block, Spare::default()));
     let transport = Transport::new(start);
     Engine { token, running, transport, batches, home, counters, frame: 0, max_block }
 }

@@ -114,7 +114,7 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
     let (_, batches) = rtrb::RingBuffer::new(1);
     let (home, _) = rtrb::RingBuffer::new(1);
     let mut engine = new_engine(token, Start::default(), 8, batches, home, Arc::default());
-    engine.running = Box::new(Running::new(plan, 8));
+    engine.running = Box::new(Running::new(plan, 8, Spare::default()));
     engine
 }
 

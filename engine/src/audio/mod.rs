@@ -19,6 +19,6 @@ pub mod unit;
 pub use clock::{Clock, Patience};
 pub(crate) use executor::new_engine;
 pub use executor::{Counters, Engine};
-pub use running::Running;
+pub use running::{Running, Spare};
 pub(crate) use transport::Transport;
 pub use transport::{MAX_LATER, MIN_LOOP, Start, TransportChange};

@@ -50,9 +50,33 @@ pub struct Running {
     pub(super) late: u64,
 }
 
+/// The buffers of a plan that runs no more, for the next: at thousands of them, taking new ones is a large part of
+/// an edit. What is in them does not matter, as every buffer is written before it is read.
+#[derive(Debug, Default)]
+pub struct Spare {
+    pool: Vec<Vec<f32>>,
+    midi_pool: Vec<MidiBuffer>,
+}
+
+impl Spare {
+    /// As many buffers as asked for. The first of each stand for silence and are never written.
+    fn fitted(mut self, buffers: usize, midi_buffers: usize, max_block: usize) -> Self {
+        // Cloned, so that the audio thread is not the first to touch the memory.
+        self.pool.resize(buffers.max(SILENCE + 1), vec![0.0; max_block]);
+        self.midi_pool.truncate(midi_buffers.max(SILENCE + 1));
+        if self.midi_pool.is_empty() {
+            self.midi_pool.push(MidiBuffer::default());
+        }
+        let lacking = midi_buffers.saturating_sub(self.midi_pool.len());
+        self.midi_pool.extend((0..lacking).map(|_| MidiBuffer::new()));
+        self
+    }
+}
+
 impl Running {
-    /// [control thread] Takes all memory for blocks of up to `max_block` frames.
-    pub fn new(plan: Plan, max_block: usize) -> Self {
+    /// [control thread] Takes all memory for blocks of up to `max_block` frames: from `spare`, of an engine with the
+    /// same `max_block`, as far as it goes.
+    pub fn new(plan: Plan, max_block: usize, spare: Spare) -> Self {
         let tasks = plan.tasks.len();
         let widest = plan.tasks.iter().map(|task| task.outputs.len()).max().unwrap_or(0);
         let midi_inputs = plan.tasks.iter().map(|task| task.midi_inputs.len()).max().unwrap_or(0);
@@ -72,12 +96,10 @@ impl Running {
             }
         }
         let sources: Vec<u32> = edges.iter().map(|sources| sources.len() as u32).collect();
-        // The first buffer stands for silence.
-        let midi_pool = (0..plan.midi_buffers.max(1))
-            .map(|n| if n == SILENCE { MidiBuffer::default() } else { MidiBuffer::new() });
+        let Spare { pool, midi_pool } = spare.fitted(plan.buffers, plan.midi_buffers, max_block);
         Self {
-            pool: vec![vec![0.0; max_block]; plan.buffers.max(1)],
-            midi_pool: midi_pool.collect(),
+            pool,
+            midi_pool,
             outputs: Vec::with_capacity(widest),
             midi_outputs: Vec::with_capacity(midi_outputs),
             resolved: vec![SILENCE; plan.inputs],
@@ -95,6 +117,11 @@ impl Running {
             late: plan.tasks.iter().map(|task| task.arrival).max().unwrap_or(0),
             plan,
         }
+    }
+
+    /// [control thread] What the next plan can use.
+    pub fn into_spare(self) -> Spare {
+        Spare { pool: self.pool, midi_pool: self.midi_pool }
     }
 
     /// The plan.

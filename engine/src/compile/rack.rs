@@ -148,6 +148,8 @@ pub struct Rack {
     pub(super) dying_clips: BTreeMap<NodeId, Vec<(PlacedClip, Dying)>>,
     /// Whether nothing was heard before: then nothing fades.
     pub(super) first: bool,
+    /// Whether a term fades out, so that it need not be looked for all the time.
+    fading: bool,
     generations: u32,
     /// The ticket of the batch that is being made.
     pub(super) batch: u64,
@@ -172,6 +174,7 @@ impl Rack {
             clips: BTreeMap::new(),
             dying_clips: BTreeMap::new(),
             first: true,
+            fading: false,
             generations: 0,
             batch: 0,
         }
@@ -203,7 +206,7 @@ impl Rack {
 
     /// Whether a compile at `now` could drop something that has faded out.
     pub fn has_silent(&self, now: u64) -> bool {
-        self.terms.values().any(|term| term.is_over(now))
+        self.fading && self.terms.values().any(|term| term.is_over(now))
     }
 
     /// Whether a term is there to stay.
@@ -420,6 +423,7 @@ impl Rack {
     /// What was new in this compile is not any more.
     pub(super) fn settle_in(&mut self) {
         self.first = false;
+        self.fading = self.terms.values().any(|term| term.life != Life::Live);
         self.instances.values_mut().for_each(|instance| instance.new = false);
     }
 

@@ -92,7 +92,7 @@ impl Controller {
     /// Works out how long before the end of a cycle everything that may be late must be there: what all tasks
     /// behind it take. Once in a while, from what they have taken.
     pub(super) fn budget(&mut self, now: u64) {
-        if !self.rack.may_be_late() || now < self.budgeted + BUDGETED_EVERY {
+        if now < self.budgeted + BUDGETED_EVERY || !self.rack.may_be_late() {
             return;
         }
         self.budgeted = now;

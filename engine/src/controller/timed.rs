@@ -22,8 +22,9 @@ impl Controller {
         // What was said before must be on its way before.
         self.flush_now()?;
         self.rack.begin(self.ticket + 1);
-        let fades = self.regated(&new, &changes, Some(frame))?;
-        let old = std::mem::replace(&mut self.session, new);
+        let old = self.session.clone();
+        let fades = self.regated((&old, &new), &changes, Some(frame))?;
+        self.session = new;
         if !changes.is_empty() {
             self.revision += 1;
             self.history.note(command.title(), old.clone());
