@@ -6,6 +6,7 @@
 
 pub mod commands;
 mod compare;
+pub mod large;
 pub mod late;
 pub mod oracle;
 pub mod random;

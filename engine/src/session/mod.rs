@@ -8,4 +8,5 @@ mod validate;
 
 pub use apply::{Outcome, apply};
 pub use history::History;
+pub use limits::MAX_BATCH;
 pub use validate::{MAX_POSITION, max_block, validate};
