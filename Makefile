@@ -7,7 +7,7 @@ DESTDIR ?=
 # What the build needs.
 PACKAGES = gcc libc6-dev
 # What the tests compare with and play.
-TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files
+TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind
 
 .PHONY: run test deps build lint fmt install clean
 

@@ -157,6 +157,8 @@ impl Engine {
     }
 
     /// Carries out what the control thread has sent, at the frame at which the cycle begins, and sends it home.
+    /// Never inlined: what it costs is counted by its name, in `tests/tests/counted.rs`.
+    #[inline(never)]
     fn take_over(&mut self) {
         for _ in 0..BATCHES_A_CYCLE {
             match self.batches.peek() {
