@@ -9,7 +9,7 @@ PACKAGES = gcc libc6-dev
 # What the tests compare with and play.
 TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind
 
-.PHONY: run test deps build lint fmt install clean
+.PHONY: run test bench deps build lint fmt install clean
 
 run: deps
 	$(CARGO) build --release --locked -p aulos-server -p aulos-ctl
@@ -18,6 +18,10 @@ run: deps
 test: PACKAGES += $(TEST_PACKAGES)
 test: deps
 	$(CARGO) test --workspace --locked
+
+# What docs/performance.md says, on this machine.
+bench:
+	$(CARGO) bench --locked -p aulos-tests --bench size
 
 # Installs the packages that are not there yet; does nothing, and needs no rights, when all are.
 deps:
