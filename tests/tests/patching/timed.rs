@@ -117,7 +117,7 @@ fn parameters_and_solo_change_at_their_frame_of_stage_time() {
         let soloed = with(Some((set("two", "solo", Value::Switch(true)), frame)));
         let heard = parting(&plain, &soloed).unwrap();
         let silent = soloed.iter().rposition(|x| *x != 0.0).unwrap() + 1;
-        assert_eq!((heard..heard + 2).contains(&silent), true, "{frame}: {heard} to {silent}");
+        assert!((heard..heard + 2).contains(&silent), "{frame}: {heard} to {silent}");
         assert!((frame as usize..frame as usize + 72).contains(&heard), "{frame}: {heard}");
     }
 }
