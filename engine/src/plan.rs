@@ -64,6 +64,8 @@ pub struct Term {
     pub line: Option<LineSlot>,
     /// Its gain, fading or not.
     pub fade: RampSlot,
+    /// Whether it is to stay; else it fades out, or enters what fades out.
+    pub staying: bool,
     /// Whether it must arrive when the others do. What fades out, enters what fades out, or is passed on at once,
     /// need not.
     pub aligned: bool,
@@ -87,6 +89,8 @@ pub struct MidiTerm {
     pub line: MidiSlot,
     /// Whether it passes.
     pub gate: RampSlot,
+    /// As [`Term::staying`].
+    pub staying: bool,
     /// As [`Term::aligned`].
     pub aligned: bool,
 }

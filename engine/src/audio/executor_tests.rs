@@ -93,6 +93,7 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
             buffer: at + 1,
             line: None,
             fade: Arc::new(Slot::new(id, Ramp::still(1.0))),
+            staying: true,
             aligned: true,
         }
     };

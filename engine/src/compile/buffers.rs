@@ -132,6 +132,7 @@ pub fn plan(rack: &Rack, order: &Order) -> Plan {
                     buffer: pool.contents[content].0,
                     line: if id.delay > 0 { rack.line_of.get(id).cloned() } else { None },
                     fade: state.fade.clone(),
+                    staying: state.life == Life::Live && !instance.ghost,
                     aligned: state.life == Life::Live && !instance.ghost && !state.exempt,
                 });
             }
@@ -224,6 +225,7 @@ fn midi_inputs(
             delay: *delay,
             line: line.clone(),
             gate: state.fade.clone(),
+            staying: state.life == Life::Live && !instance.ghost,
             aligned: state.life == Life::Live && !instance.ghost && !state.exempt,
         });
     }

@@ -21,7 +21,7 @@ pub use latency::{Arrivals, Observed, Timing, arrivals, check, timings, too_long
 pub use moment::Lead;
 pub use rack::{Addressee, Rack};
 pub use terms::regate;
-pub use verify::{Fault, verify};
+pub use verify::{Fault, verify, verify_fades};
 
 use aulos_protocol::Session;
 
@@ -66,7 +66,7 @@ pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
     rack.forget_unused_lines();
     let plan = buffers::plan(rack, &order);
     if cfg!(debug_assertions)
-        && let Err(faults) = verify(&plan)
+        && let Err(faults) = verify(&plan).and_then(|()| verify_fades(&plan, &fades))
     {
         unreachable!("a plan that does not pass verification: {faults:#?}");
     }

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::plan::{Plan, SILENCE, Task, Term, Work};
+use crate::{
+    handoff::{Begin, FadeStart},
+    plan::{Plan, SILENCE, Task, Term, TermId, Work},
+};
 
 /// What is wrong with a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,12 @@ pub enum Fault {
     Loop {
         /// The task.
         task: usize,
+    },
+    /// A fade belongs to no term of the plan, or to another gain than the term's; a term has two that begin with the
+    /// plan; or what is not to stay would stay heard.
+    Ramp {
+        /// The link of the term.
+        term: TermId,
     },
     /// The terms of an input are not in the order of summing.
     Ranks {
@@ -164,6 +173,31 @@ fn check_midi_buffers(plan: &Plan, faults: &mut Vec<Fault>) {
             }
         }
     }
+}
+
+/// Checks the fades that begin with a plan that passed [`verify`].
+///
+/// # Errors
+/// All faults that were found.
+pub fn verify_fades(plan: &Plan, fades: &[FadeStart]) -> Result<(), Vec<Fault>> {
+    let mut gains = BTreeMap::new();
+    for task in &plan.tasks {
+        gains.extend(terms(task).map(|term| (term.id, (&term.fade, term.staying))));
+        let midi = task.midi_inputs.iter().flat_map(|input| &input.terms);
+        gains.extend(midi.map(|term| (term.id, (&term.gate, term.staying))));
+    }
+    let mut begun = BTreeSet::new();
+    let mut faults = Vec::new();
+    for start in fades {
+        let twice = !matches!(start.begin, Begin::At(_)) && !begun.insert(start.term);
+        let fits = gains
+            .get(&start.term)
+            .is_some_and(|(gain, staying)| Arc::ptr_eq(gain, &start.fade) && (*staying || start.to == 0.0));
+        if twice || !fits {
+            faults.push(Fault::Ramp { term: start.term });
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 /// What outlives plans is moved by one task each.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aulos_nodes::ClipSource;
 use aulos_protocol::{Clip, Command, Error, ErrorCode, NewNode, NodeKind, Rate, Session, Value};
 
-use super::{Fault, verify};
+use super::{Compiled, Fault, Rack, compile, verify, verify_fades};
 use crate::{ClipLibrary, plan::Plan, plan_of, session};
 
 struct NoFiles;
@@ -310,4 +310,48 @@ fn a_loop_that_reads_what_is_not_there_is_found() {
         }
         assert!(matches!(faults(&plan)[..], [Fault::Loop { .. }]), "{wrong}");
     }
+}
+
+/// A link that is made while the engine runs, and one that is removed.
+fn edited() -> Compiled {
+    let commands = vec![
+        add(NodeKind::Tone, "tone", &[]),
+        add(NodeKind::Bus, "bus", &[]),
+        add(NodeKind::Output, "output", &[]),
+        link("tone", "bus"),
+        link("bus", "output"),
+    ];
+    let empty = Session::new("test", Rate::default());
+    let (before, _) = session::apply(&empty, &Command::Batch { commands }).unwrap();
+    let unlink = Command::Unlink { from: "tone".parse().unwrap(), to: "bus".parse().unwrap() };
+    let commands = vec![unlink, link("tone", "output")];
+    let (after, _) = session::apply(&before, &Command::Batch { commands }).unwrap();
+    let token = crate::audio::slot::Token::default();
+    let mut rack = Rack::new(token.id(), before.rate, 64, Box::new(aulos_nodes::BuiltIn));
+    compile(&mut rack, &before, 0);
+    compile(&mut rack, &after, 0)
+}
+
+#[test]
+fn fades_that_do_not_fit_their_terms_are_found() {
+    let Compiled { plan, mut fades, .. } = edited();
+    verify_fades(&plan, &fades).unwrap();
+    assert_eq!(fades.len(), 2);
+    let dying = fades.iter().position(|fade| fade.to == 0.0).unwrap();
+
+    // What is not to stay would stay heard.
+    fades[dying].to = 1.0;
+    assert!(matches!(verify_fades(&plan, &fades), Err(faults) if matches!(faults[..], [Fault::Ramp { .. }])));
+    fades[dying].to = 0.0;
+    // The gain of another term.
+    let other = fades[1 - dying].fade.clone();
+    let own = std::mem::replace(&mut fades[dying].fade, other);
+    assert!(verify_fades(&plan, &fades).is_err());
+    fades[dying].fade = own;
+    verify_fades(&plan, &fades).unwrap();
+    // A term that begins twice, and one that is not in the plan.
+    fades[dying].term = fades[1 - dying].term;
+    assert_eq!(verify_fades(&plan, &fades).unwrap_err().len(), 1);
+    fades[dying].term.delay = 77;
+    assert_eq!(verify_fades(&plan, &fades).unwrap_err().len(), 1);
 }
