@@ -152,6 +152,8 @@ impl Batch {
                 !later
             }
             Some((change, _)) => {
+                // What is said now takes the place of what was to come.
+                transport.forget_later();
                 transport.change(change, frame, fade);
                 false
             }

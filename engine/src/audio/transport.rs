@@ -263,6 +263,11 @@ impl Transport {
         self.courses.push(next);
     }
 
+    /// Forgets the changes that were to come.
+    pub fn forget_later(&mut self) {
+        self.later.clear();
+    }
+
     /// Carries out a change when the engine is at `frame`. Answers whether there is room.
     pub fn change_later(&mut self, change: TransportChange, frame: u64, fade: u64) -> bool {
         let room = self.later.len() < MAX_LATER;

@@ -10,19 +10,20 @@ impl Control {
     pub(super) fn edit(&mut self, command: &Command, answer: Answer) {
         let performed = self.controller.perform(command, &mut self.library);
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
-        self.answer_when_heard(performed, None, answer);
+        self.answer_when_heard(performed, None, Some(answer));
     }
 
-    /// Carries out an edit whose changes begin at a frame of the engine.
-    pub(super) fn edit_at(&mut self, command: &Command, at: u64, answer: Answer) {
-        let performed = self.controller.perform_at(command, at);
-        self.answer_when_heard(performed, Some(at), answer);
-    }
-
-    fn answer_when_heard(&mut self, performed: Result<Performed, Error>, at: Option<u64>, answer: Answer) {
-        let performed = match performed {
-            Ok(performed) => performed,
-            Err(error) => return answer(Err(error)),
+    /// Has an edit told, and answered if anybody waits for it, when it is heard.
+    pub(super) fn answer_when_heard(
+        &mut self,
+        performed: Result<Performed, Error>,
+        at: Option<u64>,
+        answer: Option<Answer>,
+    ) {
+        let performed = match (performed, answer.is_some()) {
+            (Ok(performed), _) => performed,
+            (Err(error), true) => return answer.into_iter().for_each(|answer| answer(Err(error.clone()))),
+            (Err(error), false) => return self.warn(&error),
         };
         performed.warnings.iter().for_each(|error| self.warn(error));
         let applied = Applied {
@@ -34,6 +35,6 @@ impl Control {
             warnings: performed.warnings.iter().map(ToString::to_string).collect(),
             ..Applied::default()
         };
-        self.wait_for(performed.ticket, at, applied, Told::Changes(performed.changes), Some(answer));
+        self.wait_for(performed.ticket, at, applied, Told::Changes(performed.changes), answer);
     }
 }

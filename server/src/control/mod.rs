@@ -3,6 +3,7 @@
 mod edits;
 mod operations;
 mod report;
+mod schedule;
 mod sessions;
 mod stepping;
 mod transport;
@@ -117,6 +118,8 @@ pub struct Control {
     waiting: BTreeMap<u64, Vec<Waiting>>,
     /// The change of the transport that is to come.
     timed_transport: Option<transport::Timed>,
+    /// Edits that wait for their frame, in its order.
+    schedule: VecDeque<schedule::Scheduled>,
     transport: VecDeque<transport::Order>,
     loop_range: Option<(u64, u64)>,
     operations: operations::Operations,
@@ -174,6 +177,7 @@ impl Control {
             own,
             waiting: BTreeMap::new(),
             timed_transport: None,
+            schedule: VecDeque::new(),
             transport: VecDeque::new(),
             loop_range: None,
             operations: operations::Operations::default(),
@@ -351,6 +355,7 @@ impl Control {
         self.settle();
         self.carry_on_transport();
         self.tell_timed_transport();
+        self.carry_on_schedule();
         self.flush();
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
@@ -437,7 +442,7 @@ impl Control {
             | Command::Stop
             | Command::Locate { .. }
             | Command::Loop { .. } => self.order_transport(command, Some(at), answer),
-            command => self.edit_at(command, at, answer),
+            command => self.edit_at(command.clone(), at, answer),
         }
     }
 

@@ -151,6 +151,7 @@ impl Control {
             }
         }
         self.timed_transport = None;
+        self.schedule.clear();
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
         self.read_ahead.follow(self.controller.counters().clone(), None);
         errors.iter().for_each(|error| self.warn(error));

@@ -10,6 +10,8 @@ use crate::disk::READ_AHEAD;
 impl Control {
     /// Moves the stepped driver's clock.
     pub(super) fn step(&mut self, blocks: Vec<u32>, answer: Answer) {
+        let frames: u64 = blocks.iter().map(|block| u64::from(*block)).sum();
+        self.carry_out_until(self.controller.counters().frame().saturating_add(frames));
         // What was said before the step is heard in it.
         if let Err(error) = self.prepare_step(&blocks).and_then(|()| self.controller.flush_now()) {
             return answer(Err(error));

@@ -112,7 +112,11 @@ impl Control {
                 Ok(ticket) => {
                     match at {
                         Some(frame) => self.timed_transport = Some(Timed { change, frame, is_known: false }),
-                        None => self.note_loop(change),
+                        None => {
+                            // What is said now takes the place of what was to come.
+                            self.timed_transport = None;
+                            self.note_loop(change);
+                        }
                     }
                     let revision = self.controller.revision();
                     let applied = Applied { revision, ..Applied::default() };

@@ -264,3 +264,37 @@ fn a_change_of_latency_is_aligned_from_a_frame_on() {
     // What moves no delay says nothing of it.
     assert_eq!(apply(&mut stage.client, set("one", "gain", Value::Number(-3.0))).aligned, None);
 }
+
+#[test]
+fn what_is_said_meanwhile_holds_at_once() {
+    let mut stage = Stage::new(TONE);
+    let plain = with(None);
+    let before = stage.session();
+    stage.at(set("one", "mute", Value::Switch(true)), 900_000);
+    stage.at(set("two", "solo", Value::Switch(true)), 900_000);
+    // It is no part of the session yet, so that undo and what is saved know nothing of it.
+    assert_eq!(stage.session(), before);
+    // The same as what is to come, but now: at the frame 1024, heard 70 frames later.
+    apply(&mut stage.client, set("one", "mute", Value::Switch(true)));
+    stage.step(2000);
+    apply(&mut stage.client, Command::Undo);
+    stage.step(2000);
+    assert_eq!(stage.session().node("one").unwrap().params, before.node("one").unwrap().params);
+    let played = stage.played();
+    assert_eq!(parting(&plain, &played).map(|n| n / 100), Some(1094 / 100));
+    assert!(played[1100..3000].iter().all(|x| *x == 0.0));
+    assert!(played[3100..].iter().any(|x| x.abs() > 0.1));
+}
+
+#[test]
+fn what_is_said_of_the_transport_now_takes_the_place_of_what_was_to_come() {
+    let mut stage = Stage::new(TONE);
+    stage.at(Command::Play, 900_000);
+    assert!(stage.client.command_at(Command::Play, Frames(3000)).is_err());
+    apply(&mut stage.client, Command::Stop);
+    assert_eq!(stage.at(Command::Play, 3000).frame, Frames(3000));
+    apply(&mut stage.client, Command::Stop);
+    stage.step(4000);
+    let Reply::Status(status) = ask(&mut stage.client, Query::Status) else { panic!("no status") };
+    assert!(!status.transport.rolling);
+}
