@@ -61,7 +61,11 @@ impl Builder<'_> {
     pub(super) fn click(&mut self) -> usize {
         let node = self.add(NodeKind::Click);
         let level = self.rng.tenths(-300, 0);
-        let beats = if self.rng.percent(80) { self.rng.range(1, 6) } else { self.rng.range(7, 32) };
+        let beats = match self.rng.below(100) {
+            0..35 => 1,
+            35..85 => self.rng.range(2, 6),
+            _ => self.rng.range(7, 32),
+        };
         self.set(node, "level", Value::Number(level));
         self.set(node, "beats", Value::Number(beats as f64));
         self.midi.push(node);
@@ -73,7 +77,10 @@ impl Builder<'_> {
     /// Tones that follow a metronome, late or not.
     pub(super) fn notes(&mut self, room: usize) {
         let end = self.nodes.len() + room;
-        if self.midi.is_empty() || self.rng.percent(30) {
+        if self.midi.is_empty() {
+            self.click();
+        }
+        if room > 2 && self.rng.percent(40) {
             self.click();
         }
         for _ in 0..self.rng.below(3) {
@@ -84,8 +91,11 @@ impl Builder<'_> {
         }
         for _ in 0..self.rng.range(1, 2) {
             if self.nodes.len() < end {
-                self.playing_tone();
+                self.playing_tone(&[]);
             }
+        }
+        if self.nodes.len() + 1 < end && self.rng.percent(50) {
+            self.canon();
         }
     }
 
@@ -102,7 +112,8 @@ impl Builder<'_> {
         }
     }
 
-    fn playing_tone(&mut self) {
+    /// A tone that hears these, or any.
+    fn playing_tone(&mut self, from: &[usize]) {
         let node = self.add(NodeKind::Tone);
         let frequency = self.rng.tenths(200, 80_000);
         let level = self.rng.tenths(-300, -30);
@@ -110,7 +121,15 @@ impl Builder<'_> {
         self.set(node, "frequency", Value::Number(frequency));
         self.set(node, "level", Value::Number(level));
         self.set(node, "notes", Value::Switch(plays));
-        self.hear_notes(node);
+        from.iter().for_each(|from| self.wire_midi(*from, node));
+        if from.is_empty() {
+            self.hear_notes(node);
+            let clicks = self.clicks();
+            if clicks.len() > 1 && self.rng.percent(70) {
+                // They play at once, so that it matters who comes last.
+                clicks.iter().take(2).for_each(|click| self.wire_midi(*click, node));
+            }
+        }
         let whole = match plays {
             true if !self.start.rolling => Level::SILENT,
             true => Level::NOTES,
@@ -119,9 +138,29 @@ impl Builder<'_> {
         self.publish(node, "out", whole.scaled(decibels(level).factor()));
     }
 
+    fn clicks(&self) -> Vec<usize> {
+        let is_click = |node: &usize| self.nodes[*node].kind == NodeKind::Click;
+        self.midi.iter().copied().filter(is_click).collect()
+    }
+
+    /// Two metronomes on one tone, one of them after the other, so that the end of a note comes while the next
+    /// is held.
+    fn canon(&mut self) {
+        let mut clicks = self.clicks();
+        self.rng.shuffle(&mut clicks);
+        let (one, other) = (clicks[0], clicks[clicks.len() - 1]);
+        let late = self.add(NodeKind::Delay);
+        let frames = self.rng.range(1, 1000);
+        self.set(late, "frames", Value::Number(frames as f64));
+        self.wire_midi(other, late);
+        self.publish(late, "out", Level::SILENT);
+        self.midi.push(late);
+        self.playing_tone(&[one, late]);
+    }
+
     /// Links one or more to the MIDI input.
     fn hear_notes(&mut self, node: usize) {
-        for _ in 0..*self.rng.pick(&[1, 1, 2, 2, 3]) {
+        for _ in 0..*self.rng.pick(&[1, 1, 2, 3, 3]) {
             let from = *self.rng.pick(&self.midi);
             self.wire_midi(from, node);
         }
