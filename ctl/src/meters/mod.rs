@@ -16,6 +16,8 @@ use aulos_protocol::{
     mirror,
 };
 use crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use rustix::event::Timespec;
+use signal_hook::consts::SIGHUP;
 
 use crate::{
     args::Meters,
@@ -130,7 +132,11 @@ fn watch(cx: &mut Context, args: &Meters) -> Result<(), Failure> {
     let screen = Screen::open()?;
     screen::end_when_hung_up();
     // The screen closes, and the terminal is as it was, before anything is said of how it ended.
-    live(screen, Live { state, view, told, signals, end })
+    live(screen, Live { state, view, told, signals, end }).map_err(|failure| {
+        // Drawing, or reading keys, may meet the end of the terminal before whoever waits for it does.
+        let is_hung_up = screen::is_hung_up(Some(&Timespec::default()));
+        if is_hung_up { Failure::Signal(SIGHUP) } else { failure }
+    })
 }
 
 /// Passes on what the server tells, until it hangs up or nobody listens any more.

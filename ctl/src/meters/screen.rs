@@ -18,7 +18,8 @@ use crossterm::{
     },
 };
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::SIGHUP;
 
 use crate::failure::Failure;
 
@@ -89,21 +90,27 @@ impl Drop for Screen {
 /// crossterm never comes back from reading a terminal that is gone, and the signal only comes to those whose
 /// controlling terminal it was.
 pub fn end_when_hung_up() {
-    const SIGHUP: i32 = signal_hook::consts::SIGHUP;
     std::thread::spawn(|| {
-        let out = stdout();
-        // Nothing is waited for but what is always told: that there is nobody at the other end.
-        let mut ends = [PollFd::new(&out, PollFlags::empty())];
-        loop {
-            match poll(&mut ends, None) {
-                Ok(_) if ends[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => {
-                    std::process::exit(128 + SIGHUP)
-                }
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return,
-            }
+        if is_hung_up(None) {
+            std::process::exit(128 + SIGHUP);
         }
     });
+}
+
+/// Whether there is nobody at the other end of the terminal. Waits for that as long as it is told; without a
+/// time, as long as it takes.
+pub fn is_hung_up(wait: Option<&Timespec>) -> bool {
+    let out = stdout();
+    // Nothing is asked for but what is always told: that the other end is gone.
+    let mut ends = [PollFd::new(&out, PollFlags::empty())];
+    loop {
+        match poll(&mut ends, wait) {
+            Ok(_) if ends[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => return true,
+            Ok(0) => return false,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Gives the terminal back. If that fails the terminal is gone, and there is nobody to tell.
