@@ -247,6 +247,23 @@ fn a_gain_that_is_to_come_is_not_heard_early_because_of_another_plan() {
 }
 
 #[test]
+fn a_gain_that_is_to_come_into_what_is_built_anew_is_heard_in_its_time() {
+    let mut engine = two_ways();
+    let shut = Command::Link {
+        from: "ones:out_1".parse().unwrap(),
+        to: "late:in_1".parse().unwrap(),
+        gain: Some(Decibels::SILENCE),
+    };
+    engine.perform_at(&shut, 2500).unwrap();
+    engine.run_to(500, || 64);
+    engine.perform(&set("late", "frames", 50.0)).unwrap();
+    engine.run_to(3500, || 64);
+    let heard = &engine.played()[1];
+    assert!(heard[100..2540].iter().all(|x| *x == 1.0));
+    assert!(heard[2560..].iter().all(|x| *x == 0.0));
+}
+
+#[test]
 fn more_gains_of_a_link_than_there_is_room_for_are_refused() {
     let mut engine = two_ways();
     let mut taken = 0;

@@ -71,7 +71,9 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
             }
             continue;
         }
-        let fade = rack.fade(if unheard { edge.gain } else { 0.0 });
+        let gain_now =
+            rack.timed_gains.get(&edge.id).and_then(|to_come| to_come.first()).map(|gain| gain.gains.0);
+        let fade = rack.fade(if unheard { gain_now.unwrap_or(edge.gain) } else { 0.0 });
         let state = TermState {
             output: edge.output,
             input: edge.input,
@@ -105,7 +107,8 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
     changes
 }
 
-/// Gives every delayed term its line, and says which terms begin to fade, and when. Answers also whether anything is to be aligned again.
+/// Gives every delayed term its line, and says which terms begin to fade, and when. Answers also whether anything
+/// is to be aligned again.
 pub fn fades(
     rack: &mut Rack,
     order: &Order,
@@ -171,27 +174,41 @@ pub fn fades(
             Some(FadeStart { term: *id, fade: term.fade.clone(), to, begin, ends: 0 })
         })
         .collect();
-    let starts = starts.into_iter().flat_map(|start| with_timed_gains(rack, start)).collect::<Vec<_>>();
+    // What needs no fade has its present gain already; those to come it has yet to hear of.
+    let unheard = changes.new.iter().filter(|id| !changes.moving.contains(id));
+    let to_come: Vec<FadeStart> = unheard.flat_map(|id| timed_gains(rack, id)).collect();
+    let starts =
+        starts.into_iter().flat_map(|start| with_timed_gains(rack, start)).chain(to_come).collect::<Vec<_>>();
     let settled = realigns.then(|| Settled::new(rack, order, &starts, fade));
     (starts, settled)
 }
 
 /// A link that fades to a gain of which others are still to come goes to what it is now, and to those in their time.
 fn with_timed_gains(rack: &Rack, start: FadeStart) -> Vec<FadeStart> {
-    let timed =
-        rack.timed_gains.get(&start.term.edge).filter(|_| start.to != 0.0 || rack.is_live(&start.term));
-    let arrival = rack.instances.get(&start.term.to).map_or(0, |to| to.timing.arrival);
-    let Some(timed) = timed.filter(|timed| !timed.is_empty()) else { return vec![start] };
-    let later = timed.iter().map(|gain| FadeStart {
-        term: start.term,
-        fade: start.fade.clone(),
+    let to_come = rack.timed_gains.get(&start.term.edge).and_then(|to_come| to_come.first());
+    match to_come.filter(|_| rack.is_live(&start.term)) {
+        None => vec![start],
+        Some(first) => {
+            let later = timed_gains(rack, &start.term);
+            std::iter::once(FadeStart { to: first.gains.0, ..start }).chain(later).collect()
+        }
+    }
+}
+
+/// The gains of a link that are still to come.
+fn timed_gains(rack: &Rack, id: &TermId) -> Vec<FadeStart> {
+    let (Some(term), Some(to_come)) = (rack.terms.get(id), rack.timed_gains.get(&id.edge)) else {
+        return Vec::new();
+    };
+    let arrival = rack.instances.get(&id.to).map_or(0, |to| to.timing.arrival);
+    let start = |gain: &TimedGain| FadeStart {
+        term: *id,
+        fade: term.fade.clone(),
         to: gain.gains.1,
         begin: Begin::At(gain.at + arrival),
         ends: 0,
-    });
-    let later: Vec<FadeStart> = later.collect();
-    let now = FadeStart { to: timed[0].gains.0, ..start };
-    std::iter::once(now).chain(later).collect()
+    };
+    to_come.iter().map(start).collect()
 }
 
 /// When nothing of what was before is left in what stages hear, after a change of delays.
