@@ -184,9 +184,12 @@ impl Graph {
         Self { graph }
     }
 
-    /// The stages, each after all that enters it; empty if there is a cycle.
+    /// The stages, each after all that enters it. Only for graphs in which [`Graph::find_cycle`] finds none.
     pub fn order(&self) -> Vec<NodeIndex> {
-        toposort(&self.graph, None).unwrap_or_default()
+        match toposort(&self.graph, None) {
+            Ok(order) => order,
+            Err(_) => unreachable!("sessions with a cycle are refused"),
+        }
     }
 
     /// Where a stage is in the graph.

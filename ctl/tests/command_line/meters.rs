@@ -41,18 +41,25 @@ struct OnTerminal {
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
+/// Starts the program on a new terminal: the end at which somebody sits, the terminal, and the program.
+fn on_terminal(fake: &Fake, line: &str) -> (File, File, Child) {
+    // Not to be inherited, or the program itself would keep its terminal open.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let screen = openpt(flags).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap();
+    let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let end = || Stdio::from(OwnedFd::from(terminal.try_clone().unwrap()));
+    let child = aulosctl(fake, line).stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+    (File::from(screen), terminal, child)
+}
+
 impl OnTerminal {
     fn start(fake: &Fake, line: &str) -> Self {
-        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&keyboard).unwrap();
-        unlockpt(&keyboard).unwrap();
-        let name = ptsname(&keyboard, Vec::new()).unwrap();
-        let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let end = || Stdio::from(OwnedFd::from(terminal.try_clone().unwrap()));
-        let child = aulosctl(fake, line).stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        let (keyboard, terminal, child) = on_terminal(fake, line);
         let shown = Arc::new(Mutex::new(Vec::new()));
-        let keyboard = File::from(keyboard);
         std::thread::spawn({
             let (mut screen, shown) = (keyboard.try_clone().unwrap(), shown.clone());
             move || {
@@ -122,19 +129,8 @@ fn the_terminal_is_given_back_on_a_signal_and_when_time_is_up() {
 #[test]
 fn a_terminal_that_is_closed_ends_the_meters() {
     let fake = Fake::willing();
-    let (mut screen, mut child) = {
-        // Not to be inherited, or the program itself would keep its terminal open.
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = openpt(flags).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let end = || Stdio::from(OwnedFd::from(terminal.try_clone().unwrap()));
-        let child = aulosctl(&fake, "meters").stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
-        (File::from(master), child)
-    };
+    let (mut screen, terminal, mut child) = on_terminal(&fake, "meters");
+    drop(terminal);
     let mut shown = Vec::new();
     while !String::from_utf8_lossy(&shown).contains("drums") {
         let mut part = [0; 4096];

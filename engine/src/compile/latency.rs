@@ -210,7 +210,8 @@ pub fn check(session: &Session, arrivals: &Arrivals) -> Result<(), Error> {
                 ErrorCode::OutOfRange,
                 format!("{} gives back what goes in after {frames} frames", node.slug),
             )
-            .expected(format!("at least {least} frames, the session's max_block")));
+            .expected(format!("at least {least} frames, the session's max_block"))
+            .remedy(format!("set its frames to {least} or more")));
         }
     }
     if let Some((node, lacking)) = arrivals.short_loop {

@@ -32,12 +32,18 @@ pub fn order(rack: &Rack, new: &BTreeSet<TermId>) -> (Order, BTreeSet<TermId>) {
         let (without, with): (Vec<_>, Vec<_>) =
             rack.terms.keys().zip(&ends).partition(|(term, _)| !new.contains(term));
         let old: Vec<_> = without.into_iter().map(|(_, ends)| *ends).collect();
-        let mut patch = sorted(place.len(), &old).map(|order| Growing::new(&order, &old));
-        let mut fits = |(from, to): (usize, usize)| patch.as_mut().is_some_and(|patch| patch.add(from, to));
+        let Some(order) = sorted(place.len(), &old) else {
+            unreachable!("what was played before had an order");
+        };
+        let mut patch = Growing::new(&order, &old);
+        let mut fits = |(from, to): (usize, usize)| patch.add(from, to);
         held.extend(with.into_iter().filter(|(_, ends)| !fits(**ends)).map(|(term, _)| *term));
         let mut terms = rack.terms.keys();
         ends.retain(|_| terms.next().is_some_and(|term| !held.contains(term)));
-        sorted(place.len(), &ends).unwrap_or_default()
+        let Some(order) = sorted(place.len(), &ends) else {
+            unreachable!("whatever would close a cycle is held back");
+        };
+        order
     });
     let mut task_of = vec![0; place.len()];
     sorted.iter().enumerate().for_each(|(task, place)| task_of[*place] = task);

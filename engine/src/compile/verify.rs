@@ -101,6 +101,26 @@ pub fn verify(plan: &Plan) -> Result<(), Vec<Fault>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
+/// The task that a term reads, if it comes before the reader; what is to be aligned must arrive with the others, by
+/// its delay.
+fn source_of<'a>(
+    plan: &'a Plan,
+    task: usize,
+    source: usize,
+    aligned: Option<u64>,
+    faults: &mut Vec<Fault>,
+) -> Option<&'a Task> {
+    if source >= task {
+        faults.push(Fault::Order { task, source });
+        return None;
+    }
+    let from = &plan.tasks[source];
+    if aligned.is_some_and(|delay| from.arrival + from.latency + delay != plan.tasks[task].arrival) {
+        faults.push(Fault::Delay { task, source });
+    }
+    Some(from)
+}
+
 fn check_terms(plan: &Plan, index: usize, task: &Task, faults: &mut Vec<Fault>) {
     let written = task.outputs.iter().map(|o| o.buffer);
     let summed = task.inputs.iter().filter(|i| !i.terms.is_empty()).map(|i| i.buffer);
@@ -115,11 +135,10 @@ fn check_terms(plan: &Plan, index: usize, task: &Task, faults: &mut Vec<Fault>) 
         }
         for term in &input.terms {
             let source = term.task;
-            if source >= index {
-                faults.push(Fault::Order { task: index, source });
+            let Some(from) = source_of(plan, index, source, term.aligned.then_some(term.id.delay), faults)
+            else {
                 continue;
-            }
-            let from = &plan.tasks[source];
+            };
             let Some(output) = from.outputs.iter().find(|o| o.buffer == term.buffer) else {
                 faults.push(Fault::Source { task: index, source });
                 continue;
@@ -129,9 +148,6 @@ fn check_terms(plan: &Plan, index: usize, task: &Task, faults: &mut Vec<Fault>) 
             };
             if (term.id.delay > 0) != term.line.is_some() || !term.line.as_ref().is_none_or(fed) {
                 faults.push(Fault::Line { task: index, source });
-            }
-            if term.aligned && from.arrival + from.latency + term.id.delay != task.arrival {
-                faults.push(Fault::Delay { task: index, source });
             }
         }
     }
@@ -147,16 +163,12 @@ fn check_midi(plan: &Plan, index: usize, task: &Task, faults: &mut Vec<Fault>) {
         }
         for term in &input.terms {
             let source = term.task;
-            if source >= index {
-                faults.push(Fault::Order { task: index, source });
+            let Some(from) = source_of(plan, index, source, term.aligned.then_some(term.delay), faults)
+            else {
                 continue;
-            }
-            let from = &plan.tasks[source];
+            };
             if !from.midi_outputs.contains(&Some(term.buffer)) {
                 faults.push(Fault::Source { task: index, source });
-            }
-            if term.aligned && from.arrival + from.latency + term.delay != task.arrival {
-                faults.push(Fault::Delay { task: index, source });
             }
         }
     }

@@ -137,11 +137,11 @@ fn behind(sessions: &[Session]) -> BTreeMap<Stage, Behind> {
 fn touched(sessions: &[Session], nodes: &[NodeId]) -> Behind {
     let behind = behind(sessions);
     let mut touched = Behind::default();
-    let mut todo: Vec<Stage> = behind.keys().filter(|(node, _)| nodes.contains(node)).copied().collect();
-    while let Some(stage) = todo.pop() {
+    let mut open: Vec<Stage> = behind.keys().filter(|(node, _)| nodes.contains(node)).copied().collect();
+    while let Some(stage) = open.pop() {
         let Some(behind) = behind.get(&stage) else { continue };
         touched.channels.extend(&behind.channels);
-        todo.extend(behind.stages.iter().filter(|stage| touched.stages.insert(**stage)));
+        open.extend(behind.stages.iter().filter(|stage| touched.stages.insert(**stage)));
     }
     touched
 }

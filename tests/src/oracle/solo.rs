@@ -61,9 +61,9 @@ fn passes(stages: &[Stage], graph: &Graph, from: usize, to: usize) -> bool {
 /// `start` and all that can be reached from it.
 fn reached(start: usize, edges: &[Vec<usize>]) -> BTreeSet<usize> {
     let mut reached = BTreeSet::from([start]);
-    let mut todo = vec![start];
-    while let Some(stage) = todo.pop() {
-        todo.extend(edges[stage].iter().filter(|next| reached.insert(**next)));
+    let mut open = vec![start];
+    while let Some(stage) = open.pop() {
+        open.extend(edges[stage].iter().filter(|next| reached.insert(**next)));
     }
     reached
 }
@@ -71,14 +71,14 @@ fn reached(start: usize, edges: &[Vec<usize>]) -> BTreeSet<usize> {
 /// Whether there is a way from here to something that is kept heard, with no other strip before it.
 fn leads_to_safety(stages: &[Stage], graph: &Graph, start: usize) -> bool {
     let mut seen = BTreeSet::from([start]);
-    let mut todo = vec![start];
-    while let Some(number) = todo.pop() {
+    let mut open = vec![start];
+    while let Some(number) = open.pop() {
         let stage = &stages[number];
         if is_safe_destination(stage) {
             return true;
         }
         if !blocks(stage) {
-            todo.extend(graph.below[number].iter().filter(|next| seen.insert(**next)));
+            open.extend(graph.below[number].iter().filter(|next| seen.insert(**next)));
         }
     }
     false

@@ -135,10 +135,10 @@ pub fn describe(session: &Session) -> Distribution {
 fn closes_a_loop(stages: &[Stage], number: usize) -> bool {
     let Some((hears, _)) = stages[number].echo else { return false };
     let mut seen = BTreeSet::new();
-    let mut todo = vec![hears];
-    while let Some(stage) = todo.pop() {
+    let mut open = vec![hears];
+    while let Some(stage) = open.pop() {
         let above = stages[stage].terms().filter(|term| term.gain != 0.0).map(|term| term.stage);
-        todo.extend(above.filter(|above| seen.insert(*above)));
+        open.extend(above.filter(|above| seen.insert(*above)));
     }
     seen.contains(&number)
 }
