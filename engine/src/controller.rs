@@ -411,6 +411,7 @@ impl Controller {
         Batch {
             running: Some(running),
             fades: compiled.fades,
+            heirs: compiled.heirs,
             retimings: compiled.retimings,
             realigns: compiled.realigns,
             fade_frames: self.session.fade_frames(),
@@ -448,6 +449,7 @@ impl Controller {
 
     /// Patches for the players of tracks.
     fn patches(&self, playlists: Vec<(NodeId, Playlist)>) -> Vec<(UnitSlot, Patch)> {
+        // A track's player is never built anew.
         let player =
             |node: &Node| self.rack.units(node).find(|to| to.stage == Stage::Player).map(|to| to.unit);
         playlists

@@ -5,36 +5,81 @@ use aulos_nodes::{Patch, Setting};
 use crate::{
     audio::{Running, Transport, TransportChange, delay_line::DelayLine, slot::Token, unit::Vitals},
     compile::Lead,
-    plan::{InstanceId, RampSlot, TermId, UnitSlot},
+    plan::{GainSlot, InstanceId, TermId, TimeSlot, UnitSlot},
 };
 
 /// How many batches can be on their way at once. Each has a return slot from the beginning.
 pub const BATCHES: usize = 256;
 
-/// A term that begins to fade when the batch is applied.
+/// A term that begins to fade, or will.
 #[derive(Debug)]
 pub struct FadeStart {
     /// Which term.
     pub term: TermId,
-    /// Its gain.
-    pub fade: RampSlot,
-    /// The gain that it goes to.
-    pub to: f32,
-    /// When it begins.
-    pub begin: Begin,
-    /// At home: the frame at which it ends.
+    /// How loud it is.
+    pub gain: GainSlot,
+    /// What it does.
+    pub turn: Turn,
+    /// At home: the frame from which on nothing of it is heard; [`u64::MAX`] if it stays.
     pub ends: u64,
 }
 
-/// When a fade begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// Not before what it brings is ready to be heard.
-    Ready(Lead),
-    /// As [`Begin::Ready`], but only a fade that has not begun yet is put off; one that has is left alone.
-    PutOff(Lead),
-    /// At a frame of the engine.
-    At(u64),
+/// What a term does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Turn {
+    /// The gain of its link moves at once,
+    Gain(f32),
+    /// or at a stage time.
+    GainAt(f32, u64),
+    /// Its link is gone: it fades out when what comes instead of it is ready.
+    Leave(Lead),
+    /// It takes over from other terms of its link, or begins to be heard if there are none, when it is ready.
+    Enter(Lead),
+    /// It gives way to another term of its link.
+    GiveWay(Lead),
+}
+
+/// [audio thread] Lets terms begin to fade with a batch that applies at `frame`, each fade over `len` frames. All that
+/// crosses over in a batch does so together: when the last is ready, and when what was crossing over already has.
+/// Answers how much later than ready that is.
+pub fn start_fades(
+    heirs: &[(GainSlot, GainSlot)],
+    fades: &mut [FadeStart],
+    token: &mut Token,
+    frame: u64,
+    len: u64,
+) -> u64 {
+    for (heir, from) in heirs {
+        let from = *from.get(token);
+        heir.get(token).inherit(&from);
+    }
+    let mut late = 0;
+    for start in fades.iter() {
+        if let Turn::Enter(lead) | Turn::GiveWay(lead) = start.turn {
+            let busy = start.gain.get(token).busy_until(frame);
+            late = late.max(busy.saturating_sub(ready(lead, frame)));
+        }
+    }
+    for start in fades.iter() {
+        let gain = start.gain.get(token);
+        match start.turn {
+            Turn::Gain(to) => gain.turn(to, frame, frame, len),
+            Turn::GainAt(to, time) => gain.turn_later(to, time, len),
+            Turn::Leave(lead) => gain.turn(0.0, frame, ready(lead, frame) + late, len),
+            Turn::Enter(lead) => gain.enter(frame, ready(lead, frame) + late, len),
+            Turn::GiveWay(lead) => gain.give_way(frame, ready(lead, frame) + late, len),
+        }
+    }
+    // Of a term that does two things, when both have begun.
+    for start in fades {
+        start.ends = start.gain.get(token).ends();
+    }
+    late
+}
+
+/// When a lead is over, of a batch that applies at `frame`.
+fn ready(lead: Lead, frame: u64) -> u64 {
+    (frame + lead.wait).max(lead.not_before)
 }
 
 /// A parameter that moves.
@@ -55,14 +100,14 @@ pub struct Move {
 pub struct Retiming {
     /// Which stage.
     pub stage: InstanceId,
-    /// Its processor.
-    pub unit: UnitSlot,
+    /// Its stage time.
+    pub time: TimeSlot,
     /// The arrival that it will have,
     pub arrival: u64,
     /// and when: as soon as it hears nothing of what was before.
     pub when: Lead,
-    /// Lines for what stands in for it, if it has another latency; at home, those that it had.
-    pub dry: Option<(Vec<DelayLine>, u64)>,
+    /// Its processor, and lines for what stands in for it, if it has another latency; at home, some that it had.
+    pub dry: Option<(UnitSlot, Vec<DelayLine>, u64)>,
 }
 
 /// Everything that applies at one frame. It comes home with what it replaced, to be freed there.
@@ -76,6 +121,8 @@ pub struct Batch {
     pub patches: Vec<(UnitSlot, Patch)>,
     /// Parameters that move.
     pub moves: Vec<Move>,
+    /// Terms that go on with the gain of another of their link: to which, from which.
+    pub heirs: Vec<(GainSlot, GainSlot)>,
     /// Terms that fade.
     pub fades: Vec<FadeStart>,
     /// Stages whose timing changes.
@@ -93,6 +140,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether it moves the transport at `frame`, not later.
+    pub(crate) fn moves_transport(&self, frame: u64) -> bool {
+        self.transport.is_some_and(|(_, at)| at.is_none_or(|at| at <= frame))
+    }
+
     /// [audio thread] Carries everything out at `frame`. The cost depends on what the batch holds, not on the
     /// size of the plan. Answers whether a timed change of the transport found no room and was carried out at
     /// once.
@@ -122,23 +174,14 @@ impl Batch {
                 None => unit.set(&setting(frame)),
             }
         }
-        let ready = |lead: Lead| (frame + lead.wait).max(lead.not_before);
-        for start in &mut self.fades {
-            let term = start.fade.get(token);
-            match start.begin {
-                Begin::Ready(lead) => term.turn(start.to, frame, ready(lead), fade),
-                Begin::PutOff(_) if term.has_left(frame) => {}
-                Begin::PutOff(lead) => term.turn(start.to, frame, ready(lead), fade),
-                Begin::At(at) if at > frame => term.turn_later(start.to, at, fade),
-                Begin::At(_) => term.turn(start.to, frame, frame, fade),
-            }
-            start.ends = term.end();
-        }
-        for Retiming { unit, arrival, when, dry, .. } in &mut self.retimings {
-            let unit = unit.get(token);
-            unit.time.change(ready(*when), *arrival);
-            if let (Some(lane), Some((lines, latency))) = (&mut unit.lane, dry) {
-                lane.replace_dry(lines, *latency);
+        let late = start_fades(&self.heirs, &mut self.fades, token, frame, fade);
+        let ready = |lead: Lead| ready(lead, frame) + late;
+        for Retiming { time, arrival, when, dry, .. } in &mut self.retimings {
+            time.get(token).change(ready(*when), *arrival);
+            if let Some((unit, lines, latency)) = dry
+                && let Some(lane) = &mut unit.get(token).lane
+            {
+                lane.change_latency(lines, *latency, frame, fade);
             }
         }
         self.aligned = self.realigns.map(ready);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::{
     audio::{
         delay_line::DelayLine,
+        gain::Gain,
         loop_line::LoopLine,
         midi_line::MidiLine,
-        ramp::Ramp,
         slot::Slot,
-        unit::{Unit, Vitals},
+        unit::{StageTime, Unit, Vitals},
     },
     graph::{EdgeId, Rank, StageId},
 };
@@ -22,8 +22,10 @@ pub type LineSlot = Arc<Slot<DelayLine>>;
 pub type LoopSlot = Arc<Slot<LoopLine>>;
 /// What travels on a MIDI link, wherever plans need it.
 pub type MidiSlot = Arc<Slot<MidiLine>>;
-/// The gain of a term, wherever plans need it.
-pub type RampSlot = Arc<Slot<Ramp>>;
+/// How loud a term is, wherever plans need it.
+pub type GainSlot = Arc<Slot<Gain>>;
+/// The time of a stage, wherever plans need it.
+pub type TimeSlot = Arc<Slot<StageTime>>;
 
 /// A stage as it was built once. When it must be built anew (another delay, another channel of the driver)
 /// the new one has the next generation, and the links cross over.
@@ -62,8 +64,8 @@ pub struct Term {
     pub buffer: usize,
     /// The line from which it is read late, if it is delayed.
     pub line: Option<LineSlot>,
-    /// Its gain, fading or not.
-    pub fade: RampSlot,
+    /// How loud it is, fading or not.
+    pub gain: GainSlot,
     /// Whether it is to stay; else it fades out, or enters what fades out.
     pub staying: bool,
     /// Whether it must arrive when the others do. What fades out, enters what fades out, or is passed on at once,
@@ -88,7 +90,7 @@ pub struct MidiTerm {
     /// What travels on it.
     pub line: MidiSlot,
     /// Whether it passes.
-    pub gate: RampSlot,
+    pub gate: GainSlot,
     /// As [`Term::staying`].
     pub staying: bool,
     /// As [`Term::aligned`].
@@ -182,6 +184,8 @@ pub struct Task {
     pub midi_outputs: Vec<Option<usize>>,
     /// What can be seen of it.
     pub vitals: Arc<Vitals>,
+    /// Its stage time.
+    pub time: TimeSlot,
     /// Whether its work is done by somebody else and may be late.
     pub may_be_late: bool,
     /// How many frames after its sources' time it hears them.
@@ -230,6 +234,8 @@ pub struct Plan {
     pub max_block: usize,
     /// How many MIDI buffers there are. Buffer 0 is empty and is never written.
     pub midi_buffers: usize,
+    /// How long the timeline is remembered for stages that hear it late, or will when latencies grow, in frames.
+    pub remembered: u64,
 }
 
 /// The buffer that holds nothing but zeros.

@@ -94,6 +94,18 @@ impl<'a> Cycle<'a> {
         }
     }
 
+    /// The first frame of the block at which stage time has come to `time`.
+    pub fn offset_of(&self, time: i64) -> Option<usize> {
+        let until = |end: usize, from: usize, first: i64| {
+            let offset = from as i64 + (time - first).max(0);
+            (offset < end as i64).then_some(offset as usize)
+        };
+        match self.jump {
+            Some((jump, after)) => until(jump, 0, self.time).or_else(|| until(self.frames, jump, after)),
+            None => until(self.frames, 0, self.time),
+        }
+    }
+
     /// The block cut where a setting begins: each stretch with the settings that begin with it.
     pub fn stretches(&self) -> impl Iterator<Item = (Range<usize>, &'a [Setting])> + use<'a> {
         let (frame, frames, settings) = (self.frame, self.frames, self.settings);

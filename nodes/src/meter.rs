@@ -17,7 +17,8 @@ impl Meter {
 
     /// [audio thread] Looks at a block of one channel.
     pub fn look(&self, channel: usize, block: &[f32]) {
-        let peak = block.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+        // An infinite one is stopped behind the stage.
+        let peak = block.iter().fold(0.0f32, |peak, x| peak.max(x.abs())).min(f32::MAX);
         self.peaks[channel].fetch_max(peak.to_bits(), Relaxed);
     }
 

@@ -82,6 +82,8 @@ pub struct Script {
     pub stretches: Vec<(Range<u64>, When)>,
     /// How many ns it takes the audio thread itself, in every block.
     pub cost: u64,
+    /// How many ns more the blocks take that these frames lie in.
+    pub stalls: BTreeMap<u64, u64>,
     /// Samples that it puts out on all its channels in the place of its own, by frame.
     pub odd: BTreeMap<u64, f32>,
 }
@@ -89,8 +91,8 @@ pub struct Script {
 impl Script {
     /// A processor that is always in time.
     pub fn of(policy: Option<Lateness>) -> Self {
-        let (stretches, odd) = (Vec::new(), BTreeMap::new());
-        Self { policy, otherwise: When::AtOnce, stretches, cost: 0, odd }
+        let (stretches, stalls, odd) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { policy, otherwise: When::AtOnce, stretches, cost: 0, stalls, odd }
     }
 
     /// An ordinary processor that takes some ns.

@@ -33,6 +33,7 @@ pub struct Stepped {
     frame: usize,
     clock: Option<Arc<TestClock>>,
     overtime: u64,
+    aligned: Option<u64>,
 }
 
 impl Stepped {
@@ -104,6 +105,7 @@ impl Stepped {
             frame: 0,
             clock: None,
             overtime: 0,
+            aligned: None,
         }
     }
 
@@ -137,7 +139,18 @@ impl Stepped {
             played.extend_from_slice(&buffer[..frames]);
         }
         self.frame += frames;
-        self.controller.poll();
+        self.poll();
+    }
+
+    fn poll(&mut self) -> Vec<aulos_engine::Applied> {
+        let applied = self.controller.poll();
+        self.aligned = applied.iter().filter_map(|applied| applied.aligned).next_back().or(self.aligned);
+        applied
+    }
+
+    /// The frame that was named last, from which everything is aligned.
+    pub fn aligned(&self) -> Option<usize> {
+        self.aligned.map(|frame| frame as usize)
     }
 
     /// Runs cycles until `frames` frames are played; `block` says how long the next one is.
@@ -219,7 +232,7 @@ impl Stepped {
     /// If it does not.
     pub fn take_over(&mut self, ticket: u64) -> aulos_engine::Applied {
         self.engine.process::<Vec<f32>, Vec<f32>>(&[], &mut [], 0, &Patience, u64::MAX);
-        let applied = self.controller.poll().into_iter().find(|applied| applied.ticket == ticket);
+        let applied = self.poll().into_iter().find(|applied| applied.ticket == ticket);
         applied.unwrap_or_else(|| panic!("the batch was not taken over"))
     }
 }

@@ -14,6 +14,7 @@ use super::{
     run::{Captured, Run},
     slot::Token,
     transport::{Start, Transport},
+    unit::Vitals,
 };
 use crate::{guard, handoff::Batch, plan::Plan};
 
@@ -72,6 +73,8 @@ pub struct Engine {
     home: Producer<Box<Batch>>,
     counters: Arc<Counters>,
     frame: u64,
+    /// The length of fades, as it was told last.
+    fade: u64,
     max_block: usize,
 }
 
@@ -88,7 +91,7 @@ pub(crate) fn new_engine(
     counters.rolling.store(start.rolling, Relaxed);
     let running = Box::new(Running::new(Plan::default(), max_block, Spare::default()));
     let transport = Transport::new(start);
-    Engine { token, running, transport, batches, home, counters, frame: 0, max_block }
+    Engine { token, running, transport, batches, home, counters, frame: 0, fade: 0, max_block }
 }
 
 impl Engine {
@@ -126,7 +129,7 @@ impl Engine {
         let mut offset = 0;
         while offset < frames {
             let block = (frames - offset).min(self.max_block);
-            self.transport.advance(self.frame, block, self.running.late);
+            self.transport.advance(self.frame, block, self.running.plan.remembered);
             // Each block has its share of the cycle's time, so that those behind it have theirs.
             let deadline = if block < frames - offset {
                 let now = clock.now();
@@ -143,6 +146,7 @@ impl Engine {
                 deadline,
                 frame: self.frame,
                 frames: block,
+                fade: self.fade,
             };
             run.block(&Captured { channels: capture, offset });
             self.deliver(playback, offset, block);
@@ -162,7 +166,9 @@ impl Engine {
     fn take_over(&mut self) {
         for _ in 0..BATCHES_A_CYCLE {
             match self.batches.peek() {
-                Ok(batch) if batch.transport.is_some() && !self.transport.has_room(self.frame) => return,
+                Ok(batch) if batch.moves_transport(self.frame) && !self.transport.has_room(self.frame) => {
+                    return;
+                }
                 Ok(_) => {}
                 Err(_) => return,
             }
@@ -171,6 +177,7 @@ impl Engine {
                 return;
             }
             let Ok(mut batch) = self.batches.pop() else { return };
+            self.fade = batch.fade_frames;
             let hurried = batch.apply(&mut self.running, &mut self.transport, &mut self.token, self.frame);
             self.counters.hurried.fetch_add(u64::from(hurried), Relaxed);
             // Whoever sees the batch at home sees the transport as it is after it.
@@ -206,7 +213,10 @@ impl Engine {
                 out.fill(0.0);
             }
             // Sums of what is finite need not be.
-            contain(out);
+            let (not_finite, _) = contain(out);
+            if let Some(sink) = sinks.get(from) {
+                Vitals::count(&self.running.plan.tasks[sink.task].vitals.not_finite, not_finite);
+            }
         }
     }
 }

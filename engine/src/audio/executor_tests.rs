@@ -10,7 +10,11 @@ use aulos_protocol::{LinkId, NodeId, NodeKind};
 
 use super::*;
 use crate::{
-    audio::{ramp::Ramp, slot::Slot, unit::Unit},
+    audio::{
+        gain::Gain,
+        slot::Slot,
+        unit::{StageTime, Unit},
+    },
     graph::{EdgeId, Rank, StageId},
     plan::{Input, InstanceId, Output, Sink, Task, Term, TermId, Work},
 };
@@ -65,8 +69,9 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
     let id = token.id();
     let work = |value, polls| {
         let processor = Elsewhere { value, polls, left: 0, abandoned: abandoned.clone() };
-        Work::Process(Arc::new(Slot::new(id, Unit::new(Box::new(processor), 0, None))))
+        Work::Process(Arc::new(Slot::new(id, Unit::new(Box::new(processor), None))))
     };
+    let time = || Arc::new(Slot::new(id, StageTime::default()));
     let count = polls.len();
     let mut plan = Plan { buffers: count + 3, inputs: 1, midi_buffers: 1, ..Plan::default() };
     for (at, polls) in polls.iter().enumerate() {
@@ -78,6 +83,7 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
             midi_inputs: Vec::new(),
             midi_outputs: Vec::new(),
             vitals: Arc::default(),
+            time: time(),
             may_be_late: false,
             arrival: 0,
             latency: 0,
@@ -92,7 +98,7 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
             task: at,
             buffer: at + 1,
             line: None,
-            fade: Arc::new(Slot::new(id, Ramp::still(1.0))),
+            gain: Arc::new(Slot::new(id, Gain::new(1.0, true))),
             staying: true,
             aligned: true,
         }
@@ -105,6 +111,7 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
         midi_inputs: Vec::new(),
         midi_outputs: Vec::new(),
         vitals: Arc::default(),
+        time: time(),
         may_be_late: false,
         arrival: 0,
         latency: 0,

@@ -2,8 +2,6 @@
 
 use aulos_nodes::{Held, MidiBuffer, MidiQueue};
 
-use super::ramp::Ramp;
-
 /// What travels on a MIDI link.
 #[derive(Debug, Default)]
 pub struct MidiLine {
@@ -19,30 +17,24 @@ impl MidiLine {
         }
     }
 
-    /// When something happens next: a message is due, or the link closes while notes sound.
-    pub fn next(&self, gate: &Ramp) -> Option<u64> {
-        let closes = gate.closes().filter(|_| self.held.count() > 0);
+    /// When something happens next: a message is due, or the link closes, as it does at `closes`, while notes sound.
+    pub fn next(&self, closes: u64) -> Option<u64> {
+        let closes = Some(closes).filter(|closes| *closes < u64::MAX && self.held.count() > 0);
         match (self.queue.next(), closes) {
             (Some(due), Some(closes)) => Some(due.min(closes)),
             (due, closes) => due.or(closes),
         }
     }
 
-    /// [audio thread] Lets the next thing happen, at the frame that [`MidiLine::next`] gave. Answers `false` if
-    /// `out` has no room; then it waits for the next block.
-    pub fn step(&mut self, gate: &mut Ramp, next: u64, frame: u64, out: &mut MidiBuffer) -> bool {
-        let at = next.saturating_sub(frame) as usize;
-        if gate.closes().is_some_and(|closes| closes <= next) && self.held.count() > 0 {
-            let ended = self.held.end_all(at, out);
-            if ended {
-                gate.at(next);
-            }
-            return ended;
+    /// [audio thread] Lets the next thing happen, at the frame of the block that [`MidiLine::next`] gave. Answers
+    /// `false` if `out` has no room; then it waits for the next block.
+    pub fn step(&mut self, has_closed: bool, is_open: bool, at: usize, out: &mut MidiBuffer) -> bool {
+        if has_closed && self.held.count() > 0 {
+            return self.held.end_all(at, out);
         }
-        let open = gate.at(next).is_open(next);
         let held = &mut self.held;
         self.queue.pop_first(|message| {
-            if !open {
+            if !is_open {
                 return true;
             }
             let room = out.push(at, message);

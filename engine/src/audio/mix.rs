@@ -1,57 +1,43 @@
 //! Summing and merging what enters an input.
 
-use aulos_nodes::{Fade, MidiBuffer};
+use aulos_nodes::{Cycle, MidiBuffer};
 
-use super::{ramp::Ramp, slot::Token};
+use super::{gain::Level, slot::Token};
 use crate::plan::{Input, MidiInput, SILENCE, Term};
 
-/// Whether a term is part of the sum at `frame`: not before its first fade-in begins, not after it has faded
-/// out, not at gain 0. Terms that are not are left out rather than added as zeros, so that a sum does not
-/// depend on how long a plan keeps them.
-fn sounds(fade: &Fade, frame: u64) -> bool {
-    fade.begins() <= frame && !fade.is_silent(frame)
-}
-
-/// The next frame after `frame` at which a term enters or leaves the sum, or turns.
-fn next_change(ramp: &mut Ramp, frame: u64) -> u64 {
-    let fade = ramp.at(frame);
-    let after = |at: u64| if at > frame { at } else { u64::MAX };
-    let leaves = if fade.target() == 0.0 { after(fade.end()) } else { u64::MAX };
-    after(fade.begins()).min(leaves).min(ramp.next())
-}
-
-/// [audio thread] Sums the terms of `input` for the block at `frame` and answers with the buffer that the sum
-/// is in: the input's own, or the one of a single term that is taken as it is.
-pub fn mix(input: &Input, pool: &mut [Vec<f32>], token: &mut Token, frame: u64, frames: usize) -> usize {
+/// [audio thread] Sums the terms of `input` for a block in the time of the stage that it belongs to, and answers with
+/// the buffer that the sum is in: the input's own, or the one of a single term that is taken as it is.
+pub fn mix(input: &Input, pool: &mut [Vec<f32>], token: &mut Token, cycle: &Cycle<'_>) -> usize {
+    let (frame, end) = (cycle.frame, cycle.frame + cycle.frames as u64);
     if let [term] = input.terms.as_slice()
         && term.line.is_none()
     {
-        let ramp = term.fade.get(token);
-        let fade = ramp.at(frame);
-        if fade.target() == 1.0 && fade.is_still(frame) && ramp.next() >= frame + frames as u64 {
+        let gain = term.gain.get(token);
+        if gain.at(frame, cycle).is_unity(frame) && gain.next(frame, cycle) >= end {
             return term.buffer;
         }
     }
     if input.terms.iter().all(|term| {
-        let ramp = term.fade.get(token);
-        !sounds(&ramp.at(frame), frame) && next_change(ramp, frame) >= frame + frames as u64
+        let gain = term.gain.get(token);
+        !gain.at(frame, cycle).sounds(frame) && gain.next(frame, cycle) >= end
     }) {
         return SILENCE;
     }
     let mut out = std::mem::take(&mut pool[input.buffer]);
     let mut from = 0;
-    while from < frames {
+    while from < cycle.frames {
         let now = frame + from as u64;
-        let mut until = frame + frames as u64;
+        let mut until = end;
         for term in &input.terms {
-            until = until.min(next_change(term.fade.get(token), now));
+            until = until.min(term.gain.get(token).next(now, cycle));
         }
         let to = (until - frame) as usize;
         let mut first = true;
         for term in &input.terms {
-            let fade = term.fade.get(token).at(now);
-            if sounds(&fade, now) {
-                add(term, &fade, pool, token, Stretch { frame, frames, from, to }, first, &mut out[from..to]);
+            let level = term.gain.get(token).at(now, cycle);
+            if level.sounds(now) {
+                let stretch = Stretch { frame, frames: cycle.frames, from, to };
+                add(term, &level, pool, token, stretch, first, &mut out[from..to]);
                 first = false;
             }
         }
@@ -75,7 +61,7 @@ struct Stretch {
 /// Assigns the first term and adds the others.
 fn add(
     term: &Term,
-    fade: &Fade,
+    level: &Level,
     pool: &[Vec<f32>],
     token: &mut Token,
     stretch: Stretch,
@@ -91,46 +77,40 @@ fn add(
     let (out_a, out_b) = out.split_at_mut(a.len());
     for (samples, out, now) in [(a, out_a, now), (b, out_b, now + a.len() as u64)] {
         if first {
-            fade.apply(now, samples, out);
+            level.apply(now, samples, out);
         } else {
-            fade.add(now, samples, out);
+            level.add(now, samples, out);
         }
     }
 }
 
-/// [audio thread] Merges what enters a MIDI input in the block at `frame`: by frame, then in the order of summing.
-/// Answers how many messages were dropped.
-pub fn merge(
-    input: &MidiInput,
-    pool: &mut [MidiBuffer],
-    token: &mut Token,
-    frame: u64,
-    frames: usize,
-) -> u64 {
+/// [audio thread] Merges what enters a MIDI input in a block in its stage's time: by frame, then in the order of
+/// summing. Answers how many messages were dropped.
+pub fn merge(input: &MidiInput, pool: &mut [MidiBuffer], token: &mut Token, cycle: &Cycle<'_>) -> u64 {
     let mut out = std::mem::take(&mut pool[input.buffer]);
     out.clear();
     let mut dropped = 0;
     for term in &input.terms {
         // A gate moves on whether or not anything passes it.
-        term.gate.get(token).at(frame);
+        term.gate.get(token).at(cycle.frame, cycle);
         let line = term.line.get(token);
-        line.hear(&pool[term.buffer], frame, term.delay);
+        line.hear(&pool[term.buffer], cycle.frame, term.delay);
         dropped += line.take_dropped();
     }
-    let end = frame + frames as u64;
+    let end = cycle.frame + cycle.frames as u64;
     loop {
         let mut first = None;
         for (place, term) in input.terms.iter().enumerate() {
-            let gate = *term.gate.get(token);
-            let next = term.line.get(token).next(&gate);
+            let closes = term.gate.get(token).closes(cycle);
+            let next = term.line.get(token).next(closes);
             first = [first, next.map(|next| (next, place))].into_iter().flatten().min();
         }
         let Some((next, place)) = first.filter(|(next, _)| *next < end) else { break };
         let term = &input.terms[place];
-        let mut gate = *term.gate.get(token);
-        let room = term.line.get(token).step(&mut gate, next, frame, &mut out);
-        *term.gate.get(token) = gate;
-        if !room {
+        let gate = term.gate.get(token);
+        let (closes, is_open) = (gate.closes(cycle), gate.at(next, cycle).is_open(next));
+        let at = next.saturating_sub(cycle.frame) as usize;
+        if !term.line.get(token).step(closes <= next, is_open, at, &mut out) {
             break;
         }
     }

@@ -1,18 +1,18 @@
-//! The gain of a term, with the turns that are to come.
+//! The gain of a link, with the turns that are to come.
 
-use aulos_nodes::Fade;
+use aulos_nodes::{Cycle, Fade};
 
-/// How many turns of a gain can wait for their frame.
+/// How many turns of a gain can wait for their time.
 pub const TURNS: usize = 8;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Turn {
-    frame: u64,
+    time: u64,
     to: f32,
     len: u64,
 }
 
-/// A fade, and turns of it that begin at frames to come.
+/// A fade, and turns of it that begin at stage times to come: those of the stage that the link enters.
 #[derive(Clone, Copy, Debug)]
 pub struct Ramp {
     fade: Fade,
@@ -26,28 +26,32 @@ impl Ramp {
         Self { fade: Fade::still(gain), turns: [Turn::default(); TURNS], waiting: 0 }
     }
 
-    /// [audio thread] The fade as it is from `frame` on, until [`Ramp::next`].
-    pub fn at(&mut self, frame: u64) -> Fade {
-        while self.waiting > 0 && self.turns[0].frame <= frame {
-            let Turn { frame, to, len } = self.turns[0];
-            self.fade.turn(to, frame, frame, len);
+    /// [audio thread] The fade as it is from `frame` of the block on, until [`Ramp::next`].
+    pub fn at(&mut self, frame: u64, cycle: &Cycle<'_>) -> Fade {
+        loop {
+            let due = self.next(cycle);
+            if due > frame {
+                return self.fade;
+            }
+            let Turn { to, len, .. } = self.turns[0];
+            self.fade.turn(to, due, due, len);
             self.turns.copy_within(1.., 0);
             self.waiting -= 1;
         }
-        self.fade
     }
 
-    /// The frame of the next turn.
-    pub fn next(&self) -> u64 {
-        if self.waiting > 0 { self.turns[0].frame } else { u64::MAX }
+    /// The engine's frame of the next turn in the block; [`u64::MAX`] if there is none.
+    pub fn next(&self, cycle: &Cycle<'_>) -> u64 {
+        self.turns[..self.waiting].first().map_or(u64::MAX, |turn| due(turn, cycle))
     }
 
-    /// When it closes, or has closed, for what cannot fade.
-    pub fn closes(&self) -> Option<u64> {
+    /// When it closes in the block, or has closed, for what cannot fade.
+    pub fn closes(&self, cycle: &Cycle<'_>) -> u64 {
         if self.fade.target() == 0.0 {
-            return Some(self.fade.start());
+            return self.fade.start();
         }
-        self.turns[..self.waiting].iter().find(|turn| turn.to == 0.0).map(|turn| turn.frame)
+        let turn = self.turns[..self.waiting].iter().find(|turn| turn.to == 0.0);
+        turn.map_or(u64::MAX, |turn| due(turn, cycle))
     }
 
     /// [audio thread] Turns at once, as [`Fade::turn`], and forgets the turns that were to come.
@@ -56,41 +60,43 @@ impl Ramp {
         self.fade.turn(to, frame, start, len);
     }
 
-    /// [audio thread] Turns at `frame`; the turns that were to come then or later give way. Without room, of which
-    /// the control thread takes care, the last of the others does too.
-    pub fn turn_later(&mut self, to: f32, frame: u64, len: u64) {
-        let before = self.turns[..self.waiting].iter().filter(|turn| turn.frame < frame).count();
+    /// [audio thread] Turns at the stage time `time`; the turns that were to come then or later give way. Without
+    /// room, of which the control thread takes care, the last of the others does too.
+    pub fn turn_later(&mut self, to: f32, time: u64, len: u64) {
+        let before = self.turns[..self.waiting].iter().filter(|turn| turn.time < time).count();
         self.waiting = (before + 1).min(TURNS);
-        self.turns[self.waiting - 1] = Turn { frame, to, len };
+        self.turns[self.waiting - 1] = Turn { time, to, len };
     }
 
-    /// The frame from which on it stands still.
-    pub fn end(&self) -> u64 {
-        match self.waiting.checked_sub(1) {
-            Some(last) => self.turns[last].frame + self.turns[last].len,
-            None => self.fade.end(),
-        }
+    /// The frame from which on nothing passes; [`u64::MAX`] if it does not close.
+    pub fn ends(&self) -> u64 {
+        if self.fade.target() == 0.0 && self.waiting == 0 { self.fade.end() } else { u64::MAX }
     }
+}
 
-    /// Whether the fade has left where it began.
-    pub fn has_left(&self, frame: u64) -> bool {
-        self.fade.has_left(frame)
-    }
+fn due(turn: &Turn, cycle: &Cycle<'_>) -> u64 {
+    cycle.offset_of(turn.time as i64).map_or(u64::MAX, |offset| cycle.frame + offset as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A block of 100 frames of a stage that arrives 1,000 frames late.
+    fn block(frame: u64) -> Cycle<'static> {
+        Cycle { time: frame as i64 - 1000, ..Cycle::new(frame, 100, &[]) }
+    }
+
     #[test]
-    fn turns_wait_for_their_frame_and_go_on_from_where_the_gain_is() {
+    fn turns_wait_for_their_stage_time_and_go_on_from_where_the_gain_is() {
         let mut ramp = Ramp::still(1.0);
-        ramp.turn_later(0.0, 100, 10);
-        ramp.turn_later(1.0, 105, 10);
-        assert_eq!((ramp.at(99).at(99), ramp.next(), ramp.end()), (1.0, 100, 115));
-        assert_eq!(ramp.at(100).at(104), 0.6);
-        let half = ramp.at(105);
-        assert_eq!((half.at(105), half.at(115), ramp.next()), (0.5, 1.0, u64::MAX));
+        ramp.turn_later(0.0, 200, 10);
+        ramp.turn_later(1.0, 205, 10);
+        assert_eq!((ramp.at(1199, &block(1100)).at(1199), ramp.next(&block(1100))), (1.0, u64::MAX));
+        assert_eq!((ramp.next(&block(1200)), ramp.closes(&block(1200))), (1200, 1200));
+        assert_eq!(ramp.at(1200, &block(1200)).at(1204), 0.6);
+        let half = ramp.at(1205, &block(1200));
+        assert_eq!((half.at(1205), half.at(1215), ramp.next(&block(1200))), (0.5, 1.0, u64::MAX));
     }
 
     #[test]
@@ -99,15 +105,16 @@ mod tests {
         for n in 0..20 {
             ramp.turn_later(n as f32, n * 10, 0);
         }
-        assert_eq!(ramp.at(1000).target(), 19.0);
+        assert_eq!(ramp.at(3000, &block(3000)).target(), 19.0);
     }
 
     #[test]
-    fn what_is_said_later_for_an_earlier_frame_overrules() {
+    fn what_is_said_later_for_an_earlier_time_overrules() {
         let mut ramp = Ramp::still(1.0);
         ramp.turn_later(0.0, 1000, 0);
         ramp.turn_later(1.0, 500, 0);
-        assert_eq!((ramp.next(), ramp.closes(), ramp.at(2000).at(2000)), (500, None, 1.0));
+        assert_eq!((ramp.next(&block(1500)), ramp.closes(&block(2000))), (1500, u64::MAX));
+        assert_eq!(ramp.at(3000, &block(3000)).at(3000), 1.0);
     }
 
     #[test]
@@ -115,6 +122,6 @@ mod tests {
         let mut ramp = Ramp::still(1.0);
         ramp.turn_later(0.0, 100, 10);
         ramp.turn(0.5, 50, 50, 10);
-        assert_eq!(ramp.at(200).at(200), 0.5);
+        assert_eq!(ramp.at(2000, &block(2000)).at(2000), 0.5);
     }
 }

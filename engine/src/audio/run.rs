@@ -38,6 +38,8 @@ pub struct Run<'a> {
     pub deadline: u64,
     pub frame: u64,
     pub frames: usize,
+    /// The length of fades, in frames.
+    pub fade: u64,
 }
 
 /// What is asked of a processor.
@@ -116,10 +118,11 @@ impl Run<'_> {
     /// Starts a task: everything that it takes from is done.
     fn start<C: AsRef<[f32]>>(&mut self, index: usize, captured: &Captured<'_, C>) {
         let (frame, frames) = (self.frame, self.frames);
+        let cycle = self.in_stage_time(index);
         let Running { plan, pool, resolved, .. } = &mut *self.running;
         let task = &plan.tasks[index];
         for (channel, input) in task.inputs.iter().enumerate() {
-            resolved[task.first_input + channel] = mix(input, pool, self.token, frame, frames);
+            resolved[task.first_input + channel] = mix(input, pool, self.token, &cycle);
         }
         match &task.work {
             Work::Capture { first } => {
@@ -146,7 +149,7 @@ impl Run<'_> {
                 }
             }
             Work::Process(_) => {
-                self.merge_midi(index);
+                self.merge_midi(index, &cycle);
                 if self.call(index, Call::Start) == Progress::Pending {
                     self.running.states[index] = State::Pending;
                     self.running.pending.push(index);
@@ -157,12 +160,19 @@ impl Run<'_> {
         self.done(index);
     }
 
+    /// The block in the time of a task's stage.
+    fn in_stage_time(&mut self, index: usize) -> Cycle<'static> {
+        let time = self.running.plan.tasks[index].time.get(self.token);
+        let (time, jump) = time.advance(self.frame, self.frames);
+        Cycle { time, jump, ..Cycle::new(self.frame, self.frames, &[]) }
+    }
+
     /// Merges what enters the MIDI inputs of a task, and clears its outputs.
-    fn merge_midi(&mut self, index: usize) {
+    fn merge_midi(&mut self, index: usize, cycle: &Cycle<'_>) {
         let Running { plan, midi_pool, .. } = &mut *self.running;
         let task = &plan.tasks[index];
         for input in task.midi_inputs.iter().filter(|input| input.buffer != SILENCE) {
-            let dropped = merge(input, midi_pool, self.token, self.frame, self.frames);
+            let dropped = merge(input, midi_pool, self.token, cycle);
             Vitals::count(&task.vitals.midi_dropped, dropped);
         }
         for output in task.midi_outputs.iter().flatten() {
@@ -172,6 +182,7 @@ impl Run<'_> {
 
     /// Asks something of a task's processor, with its buffers.
     fn call(&mut self, index: usize, call: Call) -> Progress {
+        let cycle = self.in_stage_time(index);
         let Running { plan, pool, midi_pool, outputs, midi_outputs, resolved, midi_resolved, room, .. } =
             &mut *self.running;
         let task = &plan.tasks[index];
@@ -184,7 +195,6 @@ impl Run<'_> {
         let mut views =
             [View { segments: &[], fade: Fade::still(0.0), present: (0, 0), begins: false }; MAX_VIEWS];
         let unit = slot.get(self.token);
-        let cycle = Cycle::new(self.frame, self.frames, &[]);
         let (mut cycle, processor, lane) = match call {
             Call::Start => unit.advance(&cycle),
             Call::Poll | Call::Abandon => unit.again(&cycle),
@@ -208,6 +218,7 @@ impl Run<'_> {
             midi_inputs: midi_resolved,
             outputs,
             midi_outputs,
+            fade: self.fade,
         };
         let progress = match lane {
             None => work.alone(processor, call),
@@ -270,6 +281,7 @@ struct Asked<'a> {
     midi_inputs: &'a [usize],
     outputs: &'a mut Vec<Vec<f32>>,
     midi_outputs: &'a mut Vec<Option<aulos_nodes::MidiBuffer>>,
+    fade: u64,
 }
 
 impl Asked<'_> {
@@ -321,7 +333,7 @@ impl Asked<'_> {
                 contain_all(self.outputs, frames, &self.task.vitals);
             }
             Vitals::count(&self.task.vitals.late, u64::from(!in_time));
-            lane.settle(frame, in_time, self.outputs, frames);
+            lane.settle(frame, in_time, self.outputs, frames, self.fade);
             lane.settle_midi(in_time, self.midi_outputs);
         }
         progress
@@ -355,11 +367,12 @@ impl Asked<'_> {
                 Vitals::count(&self.task.vitals.late, 1);
                 Vitals::count(&counters.abandoned, 1);
             }
-            lane.settle(started.frame, in_time, &mut staging, started.frames);
+            lane.settle(started.frame, in_time, &mut staging, started.frames, self.fade);
             lane.settle_midi(in_time, &mut midi_staging);
             before = started.frames;
             (lane.staging, lane.midi_staging) = (staging, midi_staging);
             lane.send(started);
+            Vitals::count(&self.task.vitals.midi_dropped, lane.take_dropped());
             staging = std::mem::take(&mut lane.staging);
             midi_staging = std::mem::take(&mut lane.midi_staging);
         }

@@ -46,8 +46,6 @@ pub struct Running {
     pub(super) room: Room,
     /// Whether the time that tasks take is measured: only if there is something that may be late.
     pub(super) timed: bool,
-    /// The latest arrival of all tasks.
-    pub(super) late: u64,
 }
 
 /// The buffers of a plan that runs no more, for the next: at thousands of them, taking new ones is a large part of
@@ -114,7 +112,6 @@ impl Running {
             to_run: 0,
             room: Room::new(max_block),
             timed: plan.tasks.iter().any(|task| task.may_be_late),
-            late: plan.tasks.iter().map(|task| task.arrival).max().unwrap_or(0),
             plan,
         }
     }

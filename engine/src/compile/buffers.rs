@@ -131,7 +131,7 @@ pub fn plan(rack: &Rack, order: &Order) -> Plan {
                     task: from,
                     buffer: pool.contents[content].0,
                     line: if id.delay > 0 { rack.line_of.get(id).cloned() } else { None },
-                    fade: state.fade.clone(),
+                    gain: state.gain.clone(),
                     staying: state.life == Life::Live && !instance.ghost,
                     aligned: state.life == Life::Live && !instance.ghost && !state.exempt,
                 });
@@ -185,6 +185,7 @@ pub fn plan(rack: &Rack, order: &Order) -> Plan {
             midi_inputs,
             midi_outputs,
             vitals: instance.vitals.clone(),
+            time: instance.time.clone(),
             may_be_late: instance.lane.is_some(),
             arrival,
             latency,
@@ -224,7 +225,7 @@ fn midi_inputs(
             buffer,
             delay: *delay,
             line: line.clone(),
-            gate: state.fade.clone(),
+            gate: state.gain.clone(),
             staying: state.life == Life::Live && !instance.ghost,
             aligned: state.life == Life::Live && !instance.ghost && !state.exempt,
         });

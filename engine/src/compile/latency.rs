@@ -69,6 +69,11 @@ impl Arrivals {
         found.map_or(Timing::default(), |found| self.stages[found].1)
     }
 
+    /// The latest of all.
+    pub fn latest(&self) -> u64 {
+        self.stages.iter().map(|(_, timing)| timing.arrival).max().unwrap_or(0)
+    }
+
     /// By how many frames an edge of the graph that they were made of is delayed, and by how many what it carries
     /// is then early (negative: late).
     pub fn delay(&self, edge: &EdgeReference<'_, Edge>) -> (u64, i64) {

@@ -24,11 +24,12 @@ pub use terms::regate;
 pub use verify::{Fault, verify, verify_fades};
 
 use aulos_protocol::Session;
+use terms::Fades;
 
 use crate::{
     graph::Graph,
     handoff::{FadeStart, Retiming},
-    plan::Plan,
+    plan::{GainSlot, Plan},
 };
 
 /// What a compile hands over.
@@ -37,6 +38,8 @@ pub struct Compiled {
     pub plan: Plan,
     /// The terms that begin to fade with it.
     pub fades: Vec<FadeStart>,
+    /// Terms that go on with the gain of another: to which, from which.
+    pub heirs: Vec<(GainSlot, GainSlot)>,
     /// The stages whose timing changes with it.
     pub retimings: Vec<Retiming>,
     /// If delays change, when everything is aligned again.
@@ -58,18 +61,21 @@ pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
     rack.forget_unheard();
     let (order, held) = order::order(rack, &changes.new);
     rack.hold_back(&held);
-    let (fades, settled) = terms::fades(rack, &order, changes, session.fade_frames());
+    let Fades { starts: fades, heirs, settled } = terms::fades(rack, &order, changes, session.fade_frames());
     for retiming in &mut retimings {
         retiming.when = settled.as_ref().map_or(Lead::default(), |settled| settled.of(&retiming.stage));
     }
-    let realigns = settled.map(|settled| settled.everywhere);
+    // What is held back comes with another plan, which then says when everything is aligned.
+    rack.unsettled = settled.is_some() && !held.is_empty();
+    let realigns = settled.filter(|_| held.is_empty()).map(|settled| settled.everywhere);
     rack.forget_unused_lines();
-    let plan = buffers::plan(rack, &order);
+    let mut plan = buffers::plan(rack, &order);
+    plan.remembered = arrivals.latest().max(session.max_latency());
     if cfg!(debug_assertions)
         && let Err(faults) = verify(&plan).and_then(|()| verify_fades(&plan, &fades))
     {
         unreachable!("a plan that does not pass verification: {faults:#?}");
     }
     rack.settle_in();
-    Compiled { plan, fades, retimings, realigns, arrivals }
+    Compiled { plan, fades, heirs, retimings, realigns, arrivals }
 }

@@ -19,15 +19,15 @@ use super::{
 use crate::{
     audio::{
         delay_line::DelayLine,
+        gain::Gain,
         lane::{Lane, Shape},
         loop_line::LoopLine,
-        ramp::Ramp,
         slot::{Slot, TokenId},
-        unit::{Unit, Vitals},
+        unit::{StageTime, Unit, Vitals},
     },
     graph::{EdgeId, Graph, Rank, StageId},
     handoff::Retiming,
-    plan::{InstanceId, LineSlot, LoopSlot, MidiSlot, RampSlot, TermId, Work},
+    plan::{GainSlot, InstanceId, LineSlot, LoopSlot, MidiSlot, TermId, TimeSlot, Work},
 };
 
 /// A stage as it was built.
@@ -37,6 +37,7 @@ pub struct Instance {
     pub work: Work,
     pub meter: Option<Arc<Meter>>,
     pub vitals: Arc<Vitals>,
+    pub time: TimeSlot,
     pub timing: Timing,
     /// How its lane was made, if its work may be late.
     pub lane: Option<Shape>,
@@ -56,8 +57,20 @@ pub struct Instance {
 pub enum Life {
     /// It is wanted.
     Live,
-    /// It fades out.
-    Dying(Dying),
+    /// It gives way to another term of its link.
+    Yielding(Dying),
+    /// Its link is gone.
+    Leaving(Dying),
+}
+
+impl Life {
+    /// How it fades out, if it does.
+    pub(super) fn dying(&mut self) -> Option<&mut Dying> {
+        match self {
+            Self::Live => None,
+            Self::Yielding(dying) | Self::Leaving(dying) => Some(dying),
+        }
+    }
 }
 
 /// Something that fades out.
@@ -82,12 +95,10 @@ pub struct TermState {
     pub rank: Rank,
     /// Whether it need not arrive when the others do.
     pub exempt: bool,
-    /// The gain that it has or goes to.
-    pub gain: f32,
-    pub fade: RampSlot,
+    /// The gain that its link has or goes to.
+    pub target: f32,
+    pub gain: GainSlot,
     pub life: Life,
-    /// Whether the graph that is being compiled has it.
-    pub wanted: bool,
     /// What travels on it and by how many frames it is delayed, if it is a MIDI link.
     pub midi: Option<(MidiSlot, u64)>,
 }
@@ -96,19 +107,30 @@ impl TermState {
     /// Whether nothing passes any more at `now`. A MIDI link must have seen the block in which it ends its notes.
     fn is_over(&self, now: u64) -> bool {
         let now = if self.midi.is_some() { now.saturating_sub(1) } else { now };
-        matches!(self.life, Life::Dying(dying) if dying.is_over(now))
+        matches!(self.life, Life::Yielding(dying) | Life::Leaving(dying) if dying.is_over(now))
     }
 }
 
-/// A gain of a link that is to come.
-#[derive(Clone, Copy)]
-pub struct TimedGain {
-    /// The stage time from which it holds.
-    pub at: u64,
-    /// The gain until then, and from then on.
-    pub gains: (f32, f32),
-    /// The engine's frame by which it holds in any case.
-    pub done: u64,
+/// The terms of a link or internal connection.
+pub(super) fn terms_of(
+    terms: &BTreeMap<TermId, TermState>,
+    edge: EdgeId,
+) -> impl Iterator<Item = (&TermId, &TermState)> {
+    terms.range(first_of(edge)..).take_while(move |(id, _)| id.edge == edge)
+}
+
+/// The same, to be changed.
+pub(super) fn terms_of_mut(
+    terms: &mut BTreeMap<TermId, TermState>,
+    edge: EdgeId,
+) -> impl Iterator<Item = (&TermId, &mut TermState)> {
+    terms.range_mut(first_of(edge)..).take_while(move |(id, _)| id.edge == edge)
+}
+
+/// What comes before all terms of a link.
+fn first_of(edge: EdgeId) -> TermId {
+    let first = InstanceId { stage: StageId { node: NodeId(0), stage: Stage::Player }, generation: 0 };
+    TermId { edge, from: first, to: first, delay: 0 }
 }
 
 /// The memory of a feedback.
@@ -135,8 +157,12 @@ pub struct Rack {
     pub(super) observed: Observed,
     pub(super) workshop: Box<dyn Workshop>,
     loops: BTreeMap<NodeId, Loop>,
-    /// The gains of links that are to come, in their order.
-    pub(super) timed_gains: BTreeMap<EdgeId, Vec<TimedGain>>,
+    /// The gains of links that are to come: from which stage time on, and by which frame they hold in any case.
+    pub(super) timed_gains: BTreeMap<EdgeId, Vec<(u64, u64)>>,
+    /// The term that each link has or goes over to.
+    pub(super) heard: BTreeMap<EdgeId, TermId>,
+    /// Whether connections that were held back are still to be aligned.
+    pub(super) unsettled: bool,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) current: BTreeMap<StageId, InstanceId>,
     pub(super) terms: BTreeMap<TermId, TermState>,
@@ -166,6 +192,8 @@ impl Rack {
             workshop,
             loops: BTreeMap::new(),
             timed_gains: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            unsettled: false,
             instances: BTreeMap::new(),
             current: BTreeMap::new(),
             terms: BTreeMap::new(),
@@ -197,7 +225,7 @@ impl Rack {
 
     /// Notes at which frame a term that began to fade out with a batch has.
     pub fn term_fades_until(&mut self, id: &TermId, batch: u64, ends: u64) {
-        if let Some(TermState { life: Life::Dying(dying), .. }) = self.terms.get_mut(id)
+        if let Some(dying) = self.terms.get_mut(id).and_then(|term| term.life.dying())
             && dying.batch == batch
         {
             dying.ends = Some(ends);
@@ -209,18 +237,15 @@ impl Rack {
         self.fading && self.terms.values().any(|term| term.is_over(now))
     }
 
-    /// Whether a term is there to stay.
-    pub(super) fn is_live(&self, term: &TermId) -> bool {
-        self.terms.get(term).is_some_and(|term| term.life == Life::Live)
-    }
-
     /// Drops the terms that have faded out.
     pub(super) fn forget_silent(&mut self, now: u64) {
         self.terms.retain(|_, term| !term.is_over(now));
         self.timed_gains.retain(|_, gains| {
-            gains.retain(|gain| gain.done > now);
+            gains.retain(|(_, done)| *done > now);
             !gains.is_empty()
         });
+        let terms = &self.terms;
+        self.heard.retain(|_, id| terms.contains_key(id));
     }
 
     /// The memory of a feedback, made anew if its delay is another.
@@ -309,9 +334,8 @@ impl Rack {
                     latency: timing.latency,
                     max_block,
                     later: u64::from(session.max_block),
-                    fade: session.fade_frames(),
                 });
-                let unit = Unit::new(built.processor, timing.arrival, lane.map(Lane::new));
+                let unit = Unit::new(built.processor, lane.map(Lane::new));
                 (Work::Process(Arc::new(Slot::new(self.token, unit))), built.meter)
             }
         };
@@ -322,6 +346,7 @@ impl Rack {
             work,
             meter,
             vitals: Arc::default(),
+            time: Arc::new(Slot::new(self.token, StageTime::new(timing.arrival))),
             timing,
             lane,
             tap,
@@ -332,9 +357,9 @@ impl Rack {
         }
     }
 
-    /// A fade that stands at `gain`.
-    pub(super) fn fade(&self, gain: f32) -> RampSlot {
-        Arc::new(Slot::new(self.token, Ramp::still(gain)))
+    /// A term of a link at `gain`, heard at once or not yet.
+    pub(super) fn gain(&self, gain: f32, is_heard: bool) -> GainSlot {
+        Arc::new(Slot::new(self.token, Gain::new(gain, is_heard)))
     }
 
     /// A MIDI link on which nothing travels yet.
@@ -381,6 +406,7 @@ impl Rack {
     /// Leaves out connections that wait for others to have faded out.
     pub(super) fn hold_back(&mut self, held: &BTreeSet<TermId>) {
         held.iter().for_each(|id| drop(self.terms.remove(id)));
+        self.heard.retain(|_, id| !held.contains(id));
     }
 
     /// A line that is good for `delay` behind an output, made if there is none, and when a tap of `delay` has
@@ -427,22 +453,22 @@ impl Rack {
         self.instances.values_mut().for_each(|instance| instance.new = false);
     }
 
-    /// The processors of a node, for messages to it.
+    /// The processors of a node, for messages to it: those that it has, and those that are heard until these are.
     pub fn units(&self, node: &Node) -> impl Iterator<Item = Addressee> {
         let of_stage = |stage: &Stage| {
-            let id = self.current.get(&StageId { node: node.id, stage: *stage })?;
-            let instance = self.instances.get(id)?;
-            match &instance.work {
+            let stage = StageId { node: node.id, stage: *stage };
+            let first = InstanceId { stage, generation: 0 };
+            let last = InstanceId { stage, generation: u32::MAX };
+            self.instances.range(first..=last).filter_map(move |(id, instance)| match &instance.work {
                 Work::Process(unit) => Some(Addressee {
-                    stage: *stage,
+                    stage: id.stage.stage,
                     unit: unit.clone(),
                     vitals: instance.vitals.clone(),
-                    arrival: instance.timing.arrival,
                 }),
                 _ => None,
-            }
+            })
         };
-        Stage::of(node.kind).iter().filter_map(of_stage)
+        Stage::of(node.kind).iter().flat_map(of_stage)
     }
 
     /// The stages that are in the session, with what can be seen of them.
@@ -485,26 +511,29 @@ pub struct Addressee {
     pub unit: crate::plan::UnitSlot,
     /// What can be seen of it.
     pub vitals: Arc<Vitals>,
-    /// Its arrival.
-    pub arrival: u64,
 }
 
 impl Instance {
     /// Notes another timing; answers with what the audio thread must know of it.
     fn retime(&mut self, stage: InstanceId, timing: Timing) -> Option<Retiming> {
         let before = std::mem::replace(&mut self.timing, timing);
-        let Work::Process(unit) = &self.work else { return None };
-        let relined = self.lane.as_mut().filter(|shape| shape.latency != timing.latency).map(|shape| {
+        let dry = self.lane.as_mut().filter(|shape| shape.latency != timing.latency).and_then(|shape| {
+            let Work::Process(unit) = &self.work else { return None };
             shape.latency = timing.latency;
-            (Lane::dry_lines(shape, timing.latency), timing.latency)
+            Some((unit.clone(), Lane::dry_lines(shape, timing.latency), timing.latency))
         });
-        (before.arrival != timing.arrival || relined.is_some()).then(|| Retiming {
+        (before.arrival != timing.arrival || dry.is_some()).then(|| Retiming {
             stage,
-            unit: unit.clone(),
+            time: self.time.clone(),
             arrival: timing.arrival,
             when: Lead::default(),
-            dry: relined,
+            dry,
         })
+    }
+
+    /// How many frames it takes, once built, until what it puts out has nothing of its empty beginning in it.
+    pub(super) fn settles_after(&self) -> u64 {
+        self.warm_up.max(self.timing.latency)
     }
 }
 

@@ -1,6 +1,9 @@
-//! Links as the audio thread has them: what stays, what fades in, what fades out.
+//! Links as the audio thread has them: what stays, what comes, what goes.
+//!
+//! A link is one term, or several while it moves to another delay or to a processor that was built anew: then one of
+//! them enters and the others give way, and what is said of the link is said to all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aulos_nodes::Stage;
 use aulos_protocol::ports::Signal;
@@ -10,13 +13,13 @@ use super::{
     latency::Arrivals,
     moment::{Lead, Moment},
     order::Order,
-    rack::{Life, Rack, TermState, TimedGain},
+    rack::{Life, Rack, TermState, terms_of, terms_of_mut},
 };
 use crate::{
-    audio::ramp::TURNS,
-    graph::{EdgeId, Graph},
-    handoff::{Begin, FadeStart},
-    plan::{InstanceId, TermId},
+    audio::TURNS,
+    graph::{Edge, EdgeId, Graph},
+    handoff::{FadeStart, Turn},
+    plan::{GainSlot, InstanceId, TermId},
 };
 
 /// What became of the terms in a compile.
@@ -24,10 +27,16 @@ use crate::{
 pub struct Changes {
     /// Terms that were not there before.
     pub new: BTreeSet<TermId>,
-    /// Terms whose gain moves: new ones fade in, revived ones turn round, gains change.
-    moving: Vec<TermId>,
-    /// Terms that begin to fade out.
-    dying: Vec<TermId>,
+    /// Terms that begin to be heard, in the place of others of their link if there are any.
+    entering: Vec<TermId>,
+    /// Those others.
+    giving_way: Vec<TermId>,
+    /// Terms whose link is gone.
+    leaving: Vec<TermId>,
+    /// Terms whose link has another gain.
+    gains: Vec<(TermId, f32)>,
+    /// New terms, and others of their link whose gain they go on with.
+    heirs: Vec<(TermId, TermId)>,
     /// Whether delays of what stays have changed.
     pub realigns: bool,
 }
@@ -37,7 +46,7 @@ pub struct Changes {
 /// A term into a processor that was built just now needs no fade: nothing of it is heard before the links that
 /// leave the processor fade in. Only what ends in the driver fades by itself.
 pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes {
-    let mut changes = Changes::default();
+    let mut changes = Changes { realigns: std::mem::take(&mut rack.unsettled), ..Changes::default() };
     // By the places of the stages in the graph.
     let stages = graph.graph.node_weights();
     let current: Vec<Option<InstanceId>> = stages.map(|stage| rack.current.get(stage).copied()).collect();
@@ -48,7 +57,6 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
         rack.first || id.as_ref().is_some_and(into_new)
     };
     let unheard: Vec<bool> = current.iter().map(unheard).collect();
-    rack.terms.values_mut().for_each(|term| term.wanted = false);
     for reference in graph.graph.edge_references() {
         let edge = reference.weight();
         let (from, to) = (reference.source().index(), reference.target().index());
@@ -57,64 +65,102 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
         // Messages cannot fade: a MIDI link goes on with another delay.
         let fixed = if edge.signal == Signal::Midi { 0 } else { delay };
         let id = TermId { edge: edge.id, from, to, delay: fixed };
-        if let Some(term) = rack.terms.get_mut(&id) {
-            term.wanted = true;
-            term.exempt = edge.exempt;
-            if let Some((_, known)) = &mut term.midi {
-                changes.realigns |= *known != delay;
-                *known = delay;
-            }
-            if term.life != Life::Live || term.gain != edge.gain {
-                term.life = Life::Live;
-                term.gain = edge.gain;
-                changes.moving.push(id);
-            }
-            continue;
+        take_up(rack, &mut changes, edge, id, delay, unheard);
+    }
+    let linked: HashSet<EdgeId> = graph.graph.edge_weights().map(|edge| edge.id).collect();
+    let dying = rack.dying();
+    let Rack { terms, current, .. } = rack;
+    for (id, term) in terms.iter_mut().filter(|(id, _)| !linked.contains(&id.edge)) {
+        // What enters a node that is gone stays as it is: what leaves it fades out.
+        let is_gone = !id.to.stage.stage.is_sink() && !current.contains_key(&id.to.stage);
+        if !is_gone && !matches!(term.life, Life::Leaving(_)) {
+            (term.life, term.target) = (Life::Leaving(dying), 0.0);
+            changes.leaving.push(*id);
         }
-        let gain_now =
-            rack.timed_gains.get(&edge.id).and_then(|to_come| to_come.first()).map(|gain| gain.gains.0);
-        let fade = rack.fade(if unheard { gain_now.unwrap_or(edge.gain) } else { 0.0 });
+    }
+    changes
+}
+
+/// Takes up the term that a link of the graph is to be.
+fn take_up(rack: &mut Rack, changes: &mut Changes, edge: &Edge, id: TermId, delay: u64, unheard: bool) {
+    let before = rack.heard.insert(edge.id, id);
+    if let Some(term) = rack.terms.get_mut(&id) {
+        term.exempt = edge.exempt;
+        if let Some((_, known)) = &mut term.midi {
+            changes.realigns |= *known != delay;
+            *known = delay;
+        }
+        if before == Some(id) && term.life == Life::Live && term.target == edge.gain {
+            return;
+        }
+    }
+    let is_new = !rack.terms.contains_key(&id);
+    let others: Vec<TermId> =
+        terms_of(&rack.terms, edge.id).map(|(other, _)| *other).filter(|o| *o != id).collect();
+    let like = before.filter(|before| *before != id).or(others.first().copied());
+    let target = like.and_then(|like| rack.terms.get(&like)).map(|like| like.target);
+    if is_new {
         let state = TermState {
             output: edge.output,
             input: edge.input,
             rank: edge.rank,
             exempt: edge.exempt,
-            gain: edge.gain,
-            fade,
+            target: target.unwrap_or(edge.gain),
+            gain: rack.gain(edge.gain, unheard),
             life: Life::Live,
-            wanted: true,
             midi: (edge.signal == Signal::Midi).then(|| (rack.midi_line(), delay)),
         };
         rack.terms.insert(id, state);
         changes.new.insert(id);
-        if !unheard {
-            changes.moving.push(id);
-        }
+        changes.heirs.extend(like.map(|like| (id, like)));
     }
     let dying = rack.dying();
-    for (id, term) in &mut rack.terms {
-        if term.wanted || term.life != Life::Live {
-            continue;
-        }
-        // What enters a ghost stays as it is: the ghost itself fades out.
-        let into_ghost = rack.instances.get(&id.to).is_some_and(|instance| instance.ghost);
-        if into_ghost && !id.to.stage.stage.is_sink() {
-            continue;
-        }
-        term.life = Life::Dying(dying);
-        changes.dying.push(*id);
+    let enters = if is_new { !unheard } else { before != Some(id) };
+    if enters {
+        changes.entering.push(id);
     }
-    changes
+    let mut was_gone = false;
+    for other in &others {
+        let into_ghost =
+            rack.instances.get(&other.to).is_some_and(|to| to.ghost) && !other.to.stage.stage.is_sink();
+        let Some(term) = rack.terms.get_mut(other) else { continue };
+        was_gone |= matches!(term.life, Life::Leaving(_));
+        if into_ghost {
+            // It is heard as long as the ghost is.
+            term.life = Life::Live;
+        } else {
+            if enters || matches!(term.life, Life::Leaving(_)) {
+                changes.giving_way.push(*other);
+                term.life = Life::Yielding(dying);
+            }
+        }
+    }
+    if let Some(term) = rack.terms.get_mut(&id) {
+        was_gone |= matches!(term.life, Life::Leaving(_));
+        term.life = Life::Live;
+        if was_gone || term.target != edge.gain {
+            rack.timed_gains.remove(&edge.id);
+            for (other, term) in terms_of_mut(&mut rack.terms, edge.id) {
+                term.target = edge.gain;
+                changes.gains.push((*other, edge.gain));
+            }
+        }
+    }
 }
 
-/// Gives every delayed term its line, and says which terms begin to fade, and when. Answers also whether anything
-/// is to be aligned again.
-pub fn fades(
-    rack: &mut Rack,
-    order: &Order,
-    mut changes: Changes,
-    fade: u64,
-) -> (Vec<FadeStart>, Option<Settled>) {
+/// What a compile does to terms.
+pub struct Fades {
+    /// What begins.
+    pub starts: Vec<FadeStart>,
+    /// Terms that go on with the gain of another: to which, from which.
+    pub heirs: Vec<(GainSlot, GainSlot)>,
+    /// If anything is to be aligned again, when it is.
+    pub settled: Option<Settled>,
+}
+
+/// Gives every delayed term its line, and says which terms begin to fade, and when. Connections that are held back
+/// are gone from the rack.
+pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes, fade: u64) -> Fades {
     let mut delayed: Vec<(TermId, usize)> =
         rack.terms.iter().filter(|(id, _)| id.delay > 0).map(|(id, term)| (*id, term.output)).collect();
     // The longest first: its line serves the others.
@@ -128,16 +174,15 @@ pub fn fades(
         }
     }
     let leads = leads(rack, order, &full);
-    // What takes over from a term that fades out, so that both cross at the same frames.
-    let heirs: BTreeMap<EdgeId, TermId> =
-        changes.moving.iter().filter(|id| changes.new.contains(id)).map(|id| (id.edge, *id)).collect();
-    let awaited = |(id, _): &(&TermId, Lead)| heirs.get(&id.edge) == Some(id);
+    changes.entering.retain(|id| rack.terms.contains_key(id));
+    // Where a link has several terms, the one that takes over.
+    let entering: BTreeMap<EdgeId, TermId> = changes.entering.iter().map(|id| (id.edge, *id)).collect();
+    let enters = |(id, _): &(&TermId, Lead)| entering.get(&id.edge) == Some(id);
     let mut leads: BTreeMap<TermId, Lead> =
-        rack.terms.keys().zip(leads).filter(awaited).map(|(id, lead)| (*id, lead)).collect();
+        rack.terms.keys().zip(leads).filter(enters).map(|(id, lead)| (*id, lead)).collect();
     changes.realigns |=
-        changes.dying.iter().any(|id| heirs.get(&id.edge).is_some_and(|h| h.delay != id.delay));
-    let realigns = changes.realigns;
-    if realigns {
+        changes.giving_way.iter().any(|id| entering.get(&id.edge).is_some_and(|e| e.delay != id.delay));
+    if changes.realigns {
         cross_together(rack, &mut leads);
     }
     // What is taken off an input in the same batch as something comes to it makes way for it, and no earlier.
@@ -147,68 +192,26 @@ pub fn fades(
         let latest = coming.entry((id.to, term.input)).or_default();
         *latest = latest.and(*lead);
     }
-    // A term that was to fade out for an heir that is itself replaced waits for the newest heir.
-    let mut put_off = Vec::new();
-    let now = rack.dying();
-    for (id, term) in &mut rack.terms {
-        if let Life::Dying(dying) = &mut term.life
-            && dying.batch != now.batch
-            && heirs.contains_key(&id.edge)
-        {
-            *dying = now;
-            put_off.push(*id);
-        }
-    }
-    changes.moving.append(&mut changes.dying);
-    let begin = changes.moving.iter().map(|id| (id, false)).chain(put_off.iter().map(|id| (id, true)));
-    let starts: Vec<FadeStart> = begin
-        .filter_map(|(id, put_off)| {
-            let term = rack.terms.get(id)?;
-            let (to, like) = match term.life {
-                Life::Live => (term.gain, id),
-                Life::Dying(_) => (0.0, heirs.get(&id.edge).unwrap_or(id)),
-            };
-            let instead = || coming.get(&(id.to, term.input)).filter(|_| to == 0.0 && term.midi.is_none());
-            let lead = leads.get(like).or_else(instead).copied().unwrap_or_default();
-            let begin = if put_off { Begin::PutOff(lead) } else { Begin::Ready(lead) };
-            Some(FadeStart { term: *id, fade: term.fade.clone(), to, begin, ends: 0 })
-        })
+    let turn = |id: &TermId| leads.get(id).copied().unwrap_or_default();
+    let instead = |id: &TermId| {
+        let term = rack.terms.get(id).filter(|term| term.midi.is_none());
+        term.and_then(|term| coming.get(&(id.to, term.input))).copied().unwrap_or_default()
+    };
+    let gives_way = |id: &TermId| entering.get(&id.edge).map_or_else(Lead::default, &turn);
+    let enter = changes.entering.iter().map(|id| (*id, Turn::Enter(turn(id))));
+    let give_way = changes.giving_way.iter().map(|id| (*id, Turn::GiveWay(gives_way(id))));
+    let leave = changes.leaving.iter().map(|id| (*id, Turn::Leave(instead(id))));
+    let gain = changes.gains.iter().map(|(id, to)| (*id, Turn::Gain(*to)));
+    let slot = |id: &TermId| rack.terms.get(id).map(|term| term.gain.clone());
+    let starts: Vec<FadeStart> = enter
+        .chain(give_way)
+        .chain(leave)
+        .chain(gain)
+        .filter_map(|(term, turn)| Some(FadeStart { term, gain: slot(&term)?, turn, ends: 0 }))
         .collect();
-    // What needs no fade has its present gain already; those to come it has yet to hear of.
-    let unheard = changes.new.iter().filter(|id| !changes.moving.contains(id));
-    let to_come: Vec<FadeStart> = unheard.flat_map(|id| timed_gains(rack, id)).collect();
-    let starts =
-        starts.into_iter().flat_map(|start| with_timed_gains(rack, start)).chain(to_come).collect::<Vec<_>>();
-    let settled = realigns.then(|| Settled::new(rack, order, &starts, fade));
-    (starts, settled)
-}
-
-/// A link that fades to a gain of which others are still to come goes to what it is now, and to those in their time.
-fn with_timed_gains(rack: &Rack, start: FadeStart) -> Vec<FadeStart> {
-    let to_come = rack.timed_gains.get(&start.term.edge).and_then(|to_come| to_come.first());
-    match to_come.filter(|_| rack.is_live(&start.term)) {
-        None => vec![start],
-        Some(first) => {
-            let later = timed_gains(rack, &start.term);
-            std::iter::once(FadeStart { to: first.gains.0, ..start }).chain(later).collect()
-        }
-    }
-}
-
-/// The gains of a link that are still to come.
-fn timed_gains(rack: &Rack, id: &TermId) -> Vec<FadeStart> {
-    let (Some(term), Some(to_come)) = (rack.terms.get(id), rack.timed_gains.get(&id.edge)) else {
-        return Vec::new();
-    };
-    let arrival = rack.instances.get(&id.to).map_or(0, |to| to.timing.arrival);
-    let start = |gain: &TimedGain| FadeStart {
-        term: *id,
-        fade: term.fade.clone(),
-        to: gain.gains.1,
-        begin: Begin::At(gain.at + arrival),
-        ends: 0,
-    };
-    to_come.iter().map(start).collect()
+    let heirs = changes.heirs.iter().filter_map(|(heir, from)| Some((slot(heir)?, slot(from)?))).collect();
+    let settled = changes.realigns.then(|| Settled::new(rack, order, &starts, fade));
+    Fades { starts, heirs, settled }
 }
 
 /// When nothing of what was before is left in what stages hear, after a change of delays.
@@ -225,9 +228,11 @@ impl Settled {
         let later = |lead: Lead, by: u64| Lead { wait: lead.wait + by, not_before: lead.not_before + by };
         let ends: BTreeMap<TermId, Lead> = starts
             .iter()
-            .filter_map(|start| match start.begin {
-                Begin::Ready(lead) | Begin::PutOff(lead) => Some((start.term, later(lead, fade))),
-                Begin::At(_) => None,
+            .filter_map(|start| match start.turn {
+                Turn::Enter(lead) | Turn::GiveWay(lead) | Turn::Leave(lead) => {
+                    Some((start.term, later(lead, fade)))
+                }
+                Turn::Gain(_) | Turn::GainAt(..) => None,
             })
             .collect();
         let mut entering: Vec<Vec<(usize, &TermId)>> = vec![Vec::new(); order.tasks.len()];
@@ -249,7 +254,7 @@ impl Settled {
             let Some(lead) = lead else { continue };
             tasks.insert(*id, lead);
             let instance = &rack.instances[id];
-            heard[task] = Some(later(lead, instance.warm_up.max(instance.timing.latency)));
+            heard[task] = Some(later(lead, instance.settles_after()));
             if id.stage.stage.is_sink() {
                 everywhere = everywhere.and(lead);
             }
@@ -277,44 +282,34 @@ fn cross_together(rack: &Rack, leads: &mut BTreeMap<TermId, Lead>) {
     }
 }
 
-/// Lets the gains of links go to those of `graph`, in which nothing but gains is new; at the frame `at` of each
-/// link's own time, or at once.
+/// Lets the gains of links go to those of `graph`, in which nothing but gains is new; at the stage time `at` of each
+/// link's destination, or at once.
 ///
 /// # Errors
 /// A link that has too many gains to come; then nothing has changed.
 pub fn regate(rack: &mut Rack, graph: &Graph, at: Option<u64>) -> Result<Vec<FadeStart>, EdgeId> {
-    let gains: BTreeMap<EdgeId, f32> = graph.graph.edge_weights().map(|edge| (edge.id, edge.gain)).collect();
-    let moves = |id: &TermId, term: &TermState| {
-        let gain = gains.get(&id.edge).copied().filter(|gain| *gain != term.gain);
-        gain.filter(|_| term.life == Life::Live)
-    };
-    let full = |id: &&TermId| rack.timed_gains.get(&id.edge).is_some_and(|gains| gains.len() >= TURNS);
-    let moving = rack.terms.iter().filter(|(id, term)| moves(id, term).is_some()).map(|(id, _)| id);
-    if let Some(id) = moving.clone().find(full).filter(|_| at.is_some()) {
-        return Err(id.edge);
+    let target = |id: &TermId| rack.terms.get(id).map(|term| term.target);
+    let moves = |edge: &&Edge| rack.heard.get(&edge.id).and_then(target).is_some_and(|now| now != edge.gain);
+    let moving: Vec<(EdgeId, f32)> =
+        graph.graph.edge_weights().filter(moves).map(|edge| (edge.id, edge.gain)).collect();
+    let full = |edge: &EdgeId| rack.timed_gains.get(edge).is_some_and(|gains| gains.len() >= TURNS);
+    if let Some((edge, _)) = moving.iter().find(|(edge, _)| at.is_some() && full(edge)) {
+        return Err(*edge);
     }
-    let moving: Vec<TermId> = moving.copied().collect();
     let mut starts = Vec::new();
-    for id in moving {
-        let arrival = rack.instances.get(&id.to).map_or(0, |to| to.timing.arrival);
-        let Some(term) = rack.terms.get_mut(&id) else { continue };
-        let Some(gain) = moves(&id, term) else { continue };
-        let before = std::mem::replace(&mut term.gain, gain);
-        let timed = rack.timed_gains.entry(id.edge).or_default();
-        let begin = match at {
-            Some(at) => {
-                // What was to come later than this gives way.
-                timed.retain(|other| other.at < at);
-                let before = timed.last().map_or(before, |last| last.gains.1);
-                timed.push(TimedGain { at, gains: (before, gain), done: at + arrival });
-                Begin::At(at + arrival)
-            }
-            None => {
-                timed.clear();
-                Begin::Ready(Lead::default())
-            }
-        };
-        starts.push(FadeStart { term: id, fade: term.fade.clone(), to: gain, begin, ends: 0 });
+    for (edge, gain) in moving {
+        let mut latest = 0;
+        let Rack { instances, terms, .. } = rack;
+        for (id, term) in terms_of_mut(terms, edge) {
+            latest = instances.get(&id.to).map_or(0, |to| to.timing.arrival).max(latest);
+            term.target = gain;
+            let turn = at.map_or(Turn::Gain(gain), |at| Turn::GainAt(gain, at));
+            starts.push(FadeStart { term: *id, gain: term.gain.clone(), turn, ends: 0 });
+        }
+        let timed = rack.timed_gains.entry(edge).or_default();
+        // What was to come later than this gives way.
+        timed.retain(|(other, _)| at.is_some_and(|at| *other < at));
+        timed.extend(at.map(|at| (at, at + latest)));
     }
     Ok(starts)
 }
@@ -331,11 +326,11 @@ fn leads(rack: &mut Rack, order: &Order, full: &BTreeMap<TermId, Lead>) -> Vec<L
         .collect();
     entering.sort_unstable_by_key(|(to, term, ..)| (*to, *term));
     let mut ready = vec![Lead::default(); order.tasks.len()];
-    // Of the processors that are new, how long they warm up.
+    // Of the processors that are new, how long they take.
     let mut warm_up = vec![None; order.tasks.len()];
     for (instance, task) in rack.instances.values().zip(&order.task_of) {
         ready[*task] = instance.ready.lead(0);
-        warm_up[*task] = instance.new.then_some(instance.warm_up);
+        warm_up[*task] = instance.new.then_some(instance.settles_after());
     }
     let first = rack.first;
     let mut leads = vec![Lead::default(); entering.len()];

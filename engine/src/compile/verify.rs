@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    handoff::{Begin, FadeStart},
+    handoff::{FadeStart, Turn},
     plan::{Plan, SILENCE, Task, Term, TermId, Work},
 };
 
@@ -194,17 +194,23 @@ fn check_midi_buffers(plan: &Plan, faults: &mut Vec<Fault>) {
 pub fn verify_fades(plan: &Plan, fades: &[FadeStart]) -> Result<(), Vec<Fault>> {
     let mut gains = BTreeMap::new();
     for task in &plan.tasks {
-        gains.extend(terms(task).map(|term| (term.id, (&term.fade, term.staying))));
+        gains.extend(terms(task).map(|term| (term.id, (&term.gain, term.staying))));
         let midi = task.midi_inputs.iter().flat_map(|input| &input.terms);
         gains.extend(midi.map(|term| (term.id, (&term.gate, term.staying))));
     }
     let mut begun = BTreeSet::new();
     let mut faults = Vec::new();
     for start in fades {
-        let twice = !matches!(start.begin, Begin::At(_)) && !begun.insert(start.term);
-        let fits = gains
-            .get(&start.term)
-            .is_some_and(|(gain, staying)| Arc::ptr_eq(gain, &start.fade) && (*staying || start.to == 0.0));
+        let shares = matches!(start.turn, Turn::Enter(_) | Turn::GiveWay(_));
+        let twice = !matches!(start.turn, Turn::GainAt(..)) && !begun.insert((start.term, shares));
+        let fits = gains.get(&start.term).is_some_and(|(gain, staying)| {
+            let may = match start.turn {
+                Turn::Enter(_) => *staying,
+                Turn::GiveWay(_) | Turn::Leave(_) => !staying,
+                Turn::Gain(_) | Turn::GainAt(..) => true,
+            };
+            Arc::ptr_eq(gain, &start.gain) && may
+        });
         if twice || !fits {
             faults.push(Fault::Ramp { term: start.term });
         }
@@ -222,7 +228,7 @@ fn check_state(plan: &Plan, faults: &mut Vec<Fault>) {
                 faults.push(Fault::Shared { task });
             }
         };
-        terms(of).for_each(|term| alone(Arc::as_ptr(&term.fade).cast()));
+        terms(of).for_each(|term| alone(Arc::as_ptr(&term.gain).cast()));
         for term in of.midi_inputs.iter().flat_map(|input| &input.terms) {
             alone(Arc::as_ptr(&term.gate).cast());
             alone(Arc::as_ptr(&term.line).cast());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aulos_nodes::ClipSource;
 use aulos_protocol::{Clip, Command, Error, ErrorCode, NewNode, NodeKind, Rate, Session, Value};
 
-use super::{Compiled, Fault, Rack, compile, verify, verify_fades};
-use crate::{ClipLibrary, plan::Plan, plan_of, session};
+use super::{Compiled, Fault, Lead, Rack, compile, verify, verify_fades};
+use crate::{ClipLibrary, handoff::Turn, plan::Plan, plan_of, session};
 
 struct NoFiles;
 
@@ -277,7 +277,7 @@ fn gains_and_memories_that_two_move_are_found() {
     let mut plan = plan();
     let bus = at(&plan, NodeKind::Bus, 0);
     let terms = &mut plan.tasks[bus].inputs[0].terms;
-    terms[0].fade = terms[1].fade.clone();
+    terms[0].gain = terms[1].gain.clone();
     assert!(matches!(faults(&plan)[..], [Fault::Shared { .. }]));
 
     let mut plan = with_midi_and_a_loop();
@@ -337,21 +337,27 @@ fn fades_that_do_not_fit_their_terms_are_found() {
     let Compiled { plan, mut fades, .. } = edited();
     verify_fades(&plan, &fades).unwrap();
     assert_eq!(fades.len(), 2);
-    let dying = fades.iter().position(|fade| fade.to == 0.0).unwrap();
+    let leaving = fades.iter().position(|fade| matches!(fade.turn, Turn::Leave(_))).unwrap();
+    let leave = fades[leaving].turn;
 
     // What is not to stay would stay heard.
-    fades[dying].to = 1.0;
+    fades[leaving].turn = Turn::Enter(Lead::default());
     assert!(matches!(verify_fades(&plan, &fades), Err(faults) if matches!(faults[..], [Fault::Ramp { .. }])));
-    fades[dying].to = 0.0;
+    // What is to stay would go.
+    fades[leaving].turn = leave;
+    let enter = std::mem::replace(&mut fades[1 - leaving].turn, leave);
+    assert!(matches!(verify_fades(&plan, &fades), Err(faults) if matches!(faults[..], [Fault::Ramp { .. }])));
+    fades[1 - leaving].turn = enter;
     // The gain of another term.
-    let other = fades[1 - dying].fade.clone();
-    let own = std::mem::replace(&mut fades[dying].fade, other);
+    let other = fades[1 - leaving].gain.clone();
+    let own = std::mem::replace(&mut fades[leaving].gain, other);
     assert!(verify_fades(&plan, &fades).is_err());
-    fades[dying].fade = own;
+    fades[leaving].gain = own;
     verify_fades(&plan, &fades).unwrap();
     // A term that begins twice, and one that is not in the plan.
-    fades[dying].term = fades[1 - dying].term;
+    fades[leaving].turn = enter;
+    (fades[leaving].term, fades[leaving].gain) = (fades[1 - leaving].term, fades[1 - leaving].gain.clone());
     assert_eq!(verify_fades(&plan, &fades).unwrap_err().len(), 1);
-    fades[dying].term.delay = 77;
+    fades[leaving].term.delay = 77;
     assert_eq!(verify_fades(&plan, &fades).unwrap_err().len(), 1);
 }

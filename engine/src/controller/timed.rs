@@ -4,7 +4,6 @@ use aulos_protocol::{Change, Command, Error, ErrorCode, Session, Undo, mirror, p
 
 use super::{Controller, Performed, needs_plan};
 use crate::{
-    compile,
     handoff::Batch,
     session::{self, Outcome},
 };
@@ -71,7 +70,7 @@ impl Controller {
     fn room_for_timed(&mut self, changes: &[Change], frame: u64) -> Result<(), Error> {
         let now = self.counters.frame();
         self.timed.retain(|(_, done)| *done > now);
-        let longest = compile::total(&self.arrivals) + self.rack.max_block() as u64;
+        let longest = self.arrivals.latest() + self.rack.max_block() as u64;
         let mut more = Vec::new();
         for change in changes {
             let Change::Node(node) = change else { continue };

@@ -140,7 +140,9 @@ impl aulos_nodes::Processor for Processor {
             self.log.faults.fetch_add(1, Relaxed);
         }
         self.render(cycle, io);
-        self.clock.pass(self.script.cost);
+        let stall: u64 =
+            self.script.stalls.range(cycle.frame..cycle.frame + cycle.frames as u64).map(|(_, ns)| ns).sum();
+        self.clock.pass(self.script.cost + stall);
         self.started = self.clock.now();
         let (frame, frames, started) = (cycle.frame, cycle.frames, self.started);
         {

@@ -6,11 +6,11 @@ use aulos_engine::{
     ClipLibrary,
     audio::slot::Token,
     compile::{Compiled, Lead, Rack, compile},
-    handoff::Begin,
+    handoff::{Turn, start_fades},
     plan::{Input, InstanceId, MidiTerm, Plan, Task, Term, TermId, Work},
     session,
 };
-use aulos_nodes::{BuiltIn, ClipSource, Workshop};
+use aulos_nodes::{BuiltIn, ClipSource, Cycle, Workshop};
 use aulos_protocol::{Clip, Command, Error, ErrorCode, Rate, Session, ports};
 
 struct NoFiles;
@@ -76,12 +76,10 @@ impl Bench {
     fn apply(&mut self, compiled: Compiled) {
         let (frame, len) = (self.frame, self.session.fade_frames());
         self.rack.plan_applied(self.ticket, frame);
-        for start in compiled.fades {
-            let ramp = start.fade.get(&mut self.token);
-            if let Begin::Ready(lead) | Begin::PutOff(lead) = start.begin {
-                ramp.turn(start.to, frame, (frame + lead.wait).max(lead.not_before), len);
-            }
-            self.rack.term_fades_until(&start.term, self.ticket, ramp.end());
+        let mut fades = compiled.fades;
+        start_fades(&compiled.heirs, &mut fades, &mut self.token, frame, len);
+        for start in fades {
+            self.rack.term_fades_until(&start.term, self.ticket, start.ends);
         }
     }
 
@@ -113,12 +111,14 @@ impl Bench {
             writeln!(text).unwrap();
         }
         for start in &compiled.fades {
-            let when = match start.begin {
-                Begin::Ready(lead) | Begin::PutOff(lead) => self.lead(lead),
-                Begin::At(frame) => format!("at {frame}"),
+            let what = match start.turn {
+                Turn::Gain(to) => format!("goes to {to}: at once"),
+                Turn::GainAt(to, at) => format!("goes to {to}: at {at}"),
+                Turn::Leave(lead) => format!("fades out: {}", self.lead(lead)),
+                Turn::Enter(lead) => format!("fades in: {}", self.lead(lead)),
+                Turn::GiveWay(lead) => format!("gives way: {}", self.lead(lead)),
             };
-            let gain = if start.to == 0.0 { "out".into() } else { format!("to {}", start.to) };
-            writeln!(text, "fades {gain:<4} {}: {when}", self.term(&start.term)).unwrap();
+            writeln!(text, "{} {what}", self.term(&start.term)).unwrap();
         }
         if let Some(lead) = compiled.realigns {
             writeln!(text, "all aligned: {}", self.lead(lead)).unwrap();
@@ -144,7 +144,8 @@ impl Bench {
     }
 
     fn tap(&mut self, term: &Term) -> String {
-        let gain = term.fade.get(&mut self.token).at(self.frame).target();
+        let now = Cycle::new(self.frame, 1, &[]);
+        let gain = term.gain.get(&mut self.token).at(self.frame, &now).target();
         let delay = if term.id.delay > 0 { format!(" delayed by {}", term.id.delay) } else { String::new() };
         let gain = if gain == 1.0 { String::new() } else { format!(" x{gain}") };
         let loose = if term.aligned { "" } else { " (need not be aligned)" };
