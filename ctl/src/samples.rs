@@ -113,8 +113,22 @@ pub fn status() -> Status {
         redo: None,
         warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
         faults: vec![
-            NodeFaults { node: "late".into(), not_finite: 3, denormal: 1, late: 0, midi_dropped: 0 },
-            NodeFaults { node: "drums".into(), not_finite: 0, denormal: 0, late: 1, midi_dropped: 2 },
+            NodeFaults {
+                node: "late".into(),
+                not_finite: 3,
+                denormal: 1,
+                late: 0,
+                midi_dropped: 0,
+                hurried: 0,
+            },
+            NodeFaults {
+                node: "drums".into(),
+                not_finite: 0,
+                denormal: 0,
+                late: 1,
+                midi_dropped: 2,
+                hurried: 0,
+            },
         ],
     }
 }

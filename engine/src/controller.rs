@@ -254,7 +254,8 @@ impl Controller {
     /// Takes in what a node reports as its latency.
     ///
     /// # Errors
-    /// `OutOfRange` if it is longer than the session allows; then what was reported before holds on.
+    /// `OutOfRange` if it is longer than the session allows, or if aligning the rest with it would take too much
+    /// memory; then what was reported before holds on.
     pub fn report_latency(&mut self, node: NodeId, frames: u64) -> Result<u64, Error> {
         self.room()?;
         let most = self.session.max_latency();
@@ -262,6 +263,10 @@ impl Controller {
             let slug = self.session.nodes.get(&node).map_or_else(String::new, |node| node.slug.to_string());
             return Err(compile::too_long(&slug, frames, most));
         }
+        let mut observed = self.rack.observed().clone();
+        observed.reported.insert(node, frames);
+        let graph = Graph::of(&self.session);
+        session::check_memory(&self.session, &graph, &compile::arrivals(&graph, &self.session, &observed))?;
         self.flush_now()?;
         self.rack.report_latency(node, frames);
         let batch = self.compiled();

@@ -63,9 +63,9 @@ pub fn start_fades(
     for start in fades.iter() {
         let gain = start.gain.get(token);
         match start.turn {
-            Turn::Gain(to) => gain.turn(to, frame, frame, len),
+            Turn::Gain(to) => gain.turn(to, frame, len),
             Turn::GainAt(to, time) => gain.turn_later(to, time, len),
-            Turn::Leave(lead) => gain.turn(0.0, frame, ready(lead, frame) + late, len),
+            Turn::Leave(lead) => gain.leave(frame, ready(lead, frame) + late, len),
             Turn::Enter(lead) => gain.enter(frame, ready(lead, frame) + late, len),
             Turn::GiveWay(lead) => gain.give_way(frame, ready(lead, frame) + late, len),
         }

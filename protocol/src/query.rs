@@ -196,6 +196,9 @@ pub struct NodeFaults {
     pub late: u64,
     /// MIDI messages that found no room.
     pub midi_dropped: u64,
+    /// Timed changes that found no room and were carried out at once.
+    #[serde(default)]
+    pub hurried: u64,
 }
 
 /// The driver at a glance.

@@ -162,6 +162,46 @@ fn random_latencies_at_any_moment_leave_nothing_out_and_nothing_twice() {
     }
 }
 
+#[test]
+fn random_gains_hold_within_a_fade_while_latencies_change() {
+    for seed in 0..40 {
+        let mut rng = Rng::new(100 + seed);
+        let ways = rng.range(2, 4) as usize;
+        let mut commands = vec![
+            add(NodeKind::Input, "ones", 1, &[]),
+            add(NodeKind::Delay, "meet", 1, &[]),
+            add(NodeKind::Output, "out", 1, &[]),
+            link("meet", "out"),
+        ];
+        for way in 0..ways {
+            let name = format!("d{way}");
+            commands.push(add(NodeKind::Delay, &name, 1, &[("report", 1.0)]));
+            commands.extend([link("ones", &name), link(&name, "meet")]);
+        }
+        let mut engine = engine(commands);
+        engine.run_to(1000, || 256);
+        let mut gains = vec![1.0; ways];
+        for _ in 0..40 {
+            for _ in 0..rng.range(0, 3) {
+                let frames = rng.range(0, 6000) as f64;
+                engine.perform(&set(&format!("d{}", rng.below(ways as u64)), "frames", frames)).unwrap();
+                let next = engine.frame() + rng.range(0, 300) as usize;
+                engine.run_to(next, || 100);
+            }
+            let way = rng.below(ways as u64) as usize;
+            let gain =
+                if rng.percent(30) { Decibels::SILENCE } else { Decibels::new(-rng.tenths(0, 200)).unwrap() };
+            engine.perform(&link_at(&format!("d{way}"), "meet", gain.get())).unwrap();
+            gains[way] = gain.factor();
+            let (from, to) = (engine.frame() + FADE, engine.frame() + FADE + rng.range(1, 3000) as usize);
+            let block = rng.range(1, 256) as usize;
+            engine.run_to(to, || block);
+            assert_level(&format!("seed {seed}"), &engine, from..to, gains.iter().sum());
+        }
+        assert!(engine.frame() < MOST);
+    }
+}
+
 fn fresh(engine: &Stepped) -> aulos_engine::Controller {
     Stepped::of(&ones(engine.controller.session().clone()), 256).controller
 }

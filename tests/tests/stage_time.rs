@@ -179,6 +179,33 @@ fn stage_time_jumps_where_the_stage_hears_nothing_of_what_was_before() {
 }
 
 #[test]
+fn a_stage_that_comes_to_arrive_later_hears_the_timeline_of_then() {
+    for block in [17usize, 64, 1024] {
+        let start = Start { rolling: true, ..Start::default() };
+        let mut run = Run::new(late_probe(), start, &Probes::default());
+        run.run_to(6400, || block);
+        run.controller.transport(TransportChange::Locate(100_000), None).unwrap();
+        run.run_to(8000, || block);
+        // Its stage time goes back to before the locate.
+        run.perform(&set("late", "frames", 4900.0));
+        run.run_to(20_000, || block);
+        let position = &run.played[0];
+        let jump = 8000 + 4900 + 240;
+        assert!(position[jump - 1] > 100_000.0);
+        for n in [jump, 6400 + 4900 - 1, 6400 + 4900, 19_999] {
+            let time = (n - 4900) as u64;
+            let expected = if time < 6400 { time } else { 100_000 + time - 6400 };
+            assert!(
+                n < jump || position[n] == expected as f32,
+                "{block}: {} at {n}, not {expected}",
+                position[n]
+            );
+        }
+        assert!(position[100..].iter().all(|position| *position >= 0.0), "{block}: there is no timeline");
+    }
+}
+
+#[test]
 fn notes_never_hang_whatever_is_unlinked_removed_or_stopped() {
     let mut heard = 0;
     for seed in 0..40 {

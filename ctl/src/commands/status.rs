@@ -119,6 +119,7 @@ fn fault_text(faults: &NodeFaults) -> String {
         (faults.denormal, "sample", " denormal"),
         (faults.late, "block", " late"),
         (faults.midi_dropped, "MIDI message", " dropped"),
+        (faults.hurried, "timed change", " carried out at once for want of room"),
     ];
     let parts: Vec<_> = parts
         .into_iter()

@@ -12,6 +12,8 @@ use super::ramp::Ramp;
 #[derive(Clone, Copy, Debug)]
 pub struct Gain {
     link: Ramp,
+    /// Whether the link is gone. One that is silent may sound again.
+    gone: bool,
     share: Fade,
     /// Where the share goes when it has come to where it is going: from which frame on, to what, how long.
     then: Option<(u64, f32, u64)>,
@@ -28,7 +30,7 @@ impl Gain {
     /// A link at a gain, of which the term is all or nothing.
     pub fn new(link: f32, is_heard: bool) -> Self {
         let share = Fade::still(if is_heard { 1.0 } else { 0.0 });
-        Self { link: Ramp::still(link), share, then: None }
+        Self { link: Ramp::still(link), gone: false, share, then: None }
     }
 
     /// [audio thread] How loud it is from `frame` of the block on, until [`Gain::next`].
@@ -74,8 +76,15 @@ impl Gain {
     }
 
     /// [audio thread] The gain of the link turns, as [`Fade::turn`]; what was to come of it is forgotten.
-    pub fn turn(&mut self, to: f32, frame: u64, start: u64, len: u64) {
-        self.link.turn(to, frame, start, len);
+    pub fn turn(&mut self, to: f32, frame: u64, len: u64) {
+        self.gone = false;
+        self.link.turn(to, frame, frame, len);
+    }
+
+    /// [audio thread] The link is gone: the term fades out from `start` on.
+    pub fn leave(&mut self, frame: u64, start: u64, len: u64) {
+        self.gone = true;
+        self.link.turn(0.0, frame, start, len);
     }
 
     /// [audio thread] The gain of the link turns at a stage time.
@@ -118,7 +127,7 @@ impl Gain {
             Some((from, 0.0, len)) => from + len,
             _ => u64::MAX,
         };
-        share.min(self.link.ends())
+        if self.gone { share.min(self.link.ends()) } else { share }
     }
 }
 
@@ -246,8 +255,12 @@ mod tests {
     fn a_link_that_is_gone_is_silent_whoever_was_to_be_heard() {
         let mut gain = Gain::new(0.5, true);
         gain.give_way(0, 48_000, LEN);
-        gain.turn(0.0, 200, 200, LEN);
+        gain.leave(200, 200, LEN);
         assert_eq!(gain.ends(), 300);
+        // One that is only silent still has its share to give away.
+        let mut silent = gain;
+        silent.turn(0.0, 200, LEN);
+        assert_eq!(silent.ends(), 48_000 + LEN);
         let cycle = Cycle::new(200, 200, &[]);
         assert!(gain.at(250, &cycle).sounds(250) && !gain.at(300, &cycle).sounds(300));
     }

@@ -68,9 +68,9 @@ impl Ramp {
         self.turns[self.waiting - 1] = Turn { time, to, len };
     }
 
-    /// The frame from which on nothing passes; [`u64::MAX`] if it does not close.
+    /// The frame from which on nothing passes, once it has been told to close.
     pub fn ends(&self) -> u64 {
-        if self.fade.target() == 0.0 && self.waiting == 0 { self.fade.end() } else { u64::MAX }
+        self.fade.end()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aulos_nodes::{Lateness, Stage, Workshop};
-use aulos_protocol::{Error, ErrorCode, LinkId, NodeId, NodeKind, Session, params};
+use aulos_protocol::{Error, ErrorCode, NodeId, NodeKind, Session, params};
 use petgraph::{
     Direction::Incoming,
     graph::{EdgeReference, NodeIndex},
@@ -188,13 +188,9 @@ pub fn total(arrivals: &Arrivals) -> u64 {
     sinks.map(|(_, timing)| timing.arrival).max().unwrap_or(0)
 }
 
-/// By how many frames each link of the session is delayed, and how early what it carries then is.
-pub fn timings(graph: &Graph, arrivals: &Arrivals) -> BTreeMap<LinkId, (u64, i64)> {
-    let timing = |edge: EdgeReference<'_, Edge>| {
-        let EdgeId::Link(link) = edge.weight().id else { return None };
-        Some((link, arrivals.delay(&edge)))
-    };
-    graph.graph.edge_references().filter_map(timing).collect()
+/// By how many frames each link and internal connection is delayed, and how early what it carries then is.
+pub fn timings(graph: &Graph, arrivals: &Arrivals) -> BTreeMap<EdgeId, (u64, i64)> {
+    graph.graph.edge_references().map(|edge| (edge.weight().id, arrivals.delay(&edge))).collect()
 }
 
 /// Checks what latencies ask for: none longer than the session allows, and no loop longer than its feedback.

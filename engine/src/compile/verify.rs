@@ -74,6 +74,11 @@ pub enum Fault {
         /// The link of the term.
         term: TermId,
     },
+    /// The inputs of a task do not begin where those of the task before end.
+    Inputs {
+        /// The task.
+        task: usize,
+    },
     /// The terms of an input are not in the order of summing.
     Ranks {
         /// The task.
@@ -89,9 +94,17 @@ pub enum Fault {
 /// All faults that were found.
 pub fn verify(plan: &Plan) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
+    let mut inputs = 0;
     for (index, task) in plan.tasks.iter().enumerate() {
+        if task.first_input != inputs {
+            faults.push(Fault::Inputs { task: index });
+        }
+        inputs += task.inputs.len();
         check_terms(plan, index, task, &mut faults);
         check_midi(plan, index, task, &mut faults);
+    }
+    if plan.inputs != inputs {
+        faults.push(Fault::Inputs { task: plan.tasks.len() });
     }
     check_midi_buffers(plan, &mut faults);
     check_state(plan, &mut faults);

@@ -212,6 +212,17 @@ fn a_delayed_link_without_its_line_is_found() {
 }
 
 #[test]
+fn inputs_that_share_their_place_are_found() {
+    let mut plan = plan();
+    let bus = at(&plan, NodeKind::Bus, 0);
+    plan.tasks[bus].first_input += 1;
+    assert!(matches!(faults(&plan)[..], [Fault::Inputs { task }] if task == bus));
+    let mut plan = self::plan();
+    plan.inputs -= 1;
+    assert!(matches!(faults(&plan)[..], [Fault::Inputs { .. }]));
+}
+
+#[test]
 fn a_sum_in_another_order_is_found() {
     let mut plan = plan();
     let bus = at(&plan, NodeKind::Bus, 0);

@@ -8,8 +8,9 @@ use aulos_protocol::{
 
 use super::Controller;
 use crate::{
+    audio::unit::Vitals,
     compile::{self, Timing},
-    graph::{Graph, StageId},
+    graph::{EdgeId, Graph, StageId},
 };
 
 /// How often budgets are worked out, in frames.
@@ -21,6 +22,10 @@ impl Controller {
             Some(node) => node.slug.to_string(),
             None => format!("#{id}"),
         }
+    }
+
+    fn stage(&self, node: NodeId, stage: &str) -> String {
+        format!("{}.{stage}", self.slug(node))
     }
 
     /// Arrival of the outputs: how long the whole graph takes, in frames.
@@ -41,12 +46,22 @@ impl Controller {
         let mut links = Vec::new();
         let mut unaligned = Vec::new();
         for (id, (delay, early)) in compile::timings(&Graph::of(&self.session), &self.arrivals) {
-            let Some(link) = self.session.links.get(&id) else { continue };
-            let (from, to) = (self.session.port_text(&link.from), self.session.port_text(&link.to));
+            let (from, to) = match id {
+                EdgeId::Link(id) => {
+                    let Some(link) = self.session.links.get(&id) else { continue };
+                    let (from, to) = (self.session.port_text(&link.from), self.session.port_text(&link.to));
+                    let (from_text, to_text) = (from.clone(), to.clone());
+                    links.push(LinkLatency { from, to, delay: Frames(delay), gain: link.gain });
+                    (from_text, to_text)
+                }
+                // One row says it of all channels.
+                EdgeId::Player(node, 0) => (self.stage(node, "player"), self.stage(node, "source")),
+                EdgeId::Normal(node, 0) => (self.stage(node, "source"), self.stage(node, "strip")),
+                EdgeId::Player(..) | EdgeId::Normal(..) => continue,
+            };
             if early != 0 {
-                unaligned.push(Unaligned { from: from.clone(), to: to.clone(), early });
+                unaligned.push(Unaligned { from, to, early });
             }
-            links.push(LinkLatency { from, to, delay: Frames(delay), gain: link.gain });
         }
         for node in self.session.nodes.values().filter(|node| node.kind == NodeKind::Feedback) {
             let late = self.arrivals.lacking(&self.session, node.id);
@@ -70,20 +85,22 @@ impl Controller {
         for (id, instance) in self.rack.vitals() {
             let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed);
             let vitals = &instance.vitals;
-            let more = [&vitals.not_finite, &vitals.denormal, &vitals.late, &vitals.midi_dropped].map(of);
-            if more == [0; 4] {
+            let Vitals { not_finite, denormal, late, midi_dropped, hurried, .. } = &**vitals;
+            let more = [not_finite, denormal, late, midi_dropped, hurried].map(of);
+            if more == [0; 5] {
                 continue;
             }
             let node = self.slug(id.stage.node);
-            let [not_finite, denormal, late, midi_dropped] = more;
+            let [not_finite, denormal, late, midi_dropped, hurried] = more;
             match faults.last_mut().filter(|last| last.node == node) {
                 Some(last) => {
                     last.not_finite += not_finite;
                     last.denormal += denormal;
                     last.late += late;
                     last.midi_dropped += midi_dropped;
+                    last.hurried += hurried;
                 }
-                None => faults.push(NodeFaults { node, not_finite, denormal, late, midi_dropped }),
+                None => faults.push(NodeFaults { node, not_finite, denormal, late, midi_dropped, hurried }),
             }
         }
         faults

@@ -6,7 +6,7 @@ use aulos_protocol::{Error, ErrorCode, NodeKind, Session, params};
 use petgraph::visit::EdgeRef;
 
 use crate::{
-    compile::{self, Observed},
+    compile::{self, Arrivals, Observed},
     graph::Graph,
 };
 
@@ -53,6 +53,14 @@ pub fn check_counts(session: &Session) -> Result<(), Error> {
 pub fn check_delays(session: &Session, graph: &Graph) -> Result<(), Error> {
     let arrivals = compile::arrivals(graph, session, &Observed::default());
     compile::check(session, &arrivals)?;
+    check_memory(session, graph, &arrivals)
+}
+
+/// Checks how much memory the delays of a patch take, those that align it included.
+///
+/// # Errors
+/// `OutOfRange` with how much it would be.
+pub fn check_memory(session: &Session, graph: &Graph, arrivals: &Arrivals) -> Result<(), Error> {
     let delays = session.nodes.values().filter(|n| matches!(n.kind, NodeKind::Delay | NodeKind::Feedback));
     let own =
         delays.map(|node| params::number(node, "frames").unwrap_or(0.0) as u64 * u64::from(node.channels));

@@ -9,4 +9,5 @@ mod validate;
 pub use apply::{Outcome, apply};
 pub use history::History;
 pub use limits::MAX_BATCH;
+pub(crate) use limits::check_memory;
 pub use validate::{MAX_POSITION, max_block, validate};

@@ -401,7 +401,9 @@ impl Control {
                     answer(Ok(Reply::Applied(applied)));
                 }
             }
-            if let (Some(revision), Some(frame)) = (revision, aligned) {
+            if let Some(frame) = aligned {
+                // An edit may have taken a second plan, for which nobody waits.
+                let revision = revision.unwrap_or_else(|| self.controller.revision());
                 self.hub.tell(&Event::Aligned { revision, frame });
             }
         }

@@ -21,7 +21,8 @@ use count::Count;
 static GUARD: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;
 
 const SESSIONS: u64 = 160;
-const BLOCKS: [usize; 4] = [1, 17, 64, 1024];
+/// How long blocks are, one after the other.
+const BLOCKS: [&[usize]; 7] = [&[1], &[17], &[64], &[128], &[480], &[1024], &[64, 1, 480, 17, 1024, 128, 3]];
 /// The largest sample: all ways to three outputs on one channel sum up to less than 2^24.
 const LARGEST: u64 = 16_383;
 /// What a sample of 1 is to the engine.
@@ -72,9 +73,10 @@ fn check(seed: u64) -> Size {
     let oracle = scene.evaluate(frames).playback;
     assert!(whole("oracle", &oracle) == expected, "seed {seed}: the oracle plays something else");
     for block in BLOCKS {
-        let mut engine = Stepped::of(&scene, block);
-        engine.run_to(frames, || block);
-        let label = format!("seed {seed}, block {block}");
+        let mut engine = Stepped::of(&scene, 1024);
+        let mut lengths = block.iter().copied().cycle();
+        engine.run_to(frames, || lengths.next().unwrap());
+        let label = format!("seed {seed}, blocks {block:?}");
         assert!(whole(&label, engine.played()) == expected, "{label}: the engine plays something else");
         compare(&label, &oracle, engine.played()).unwrap();
     }

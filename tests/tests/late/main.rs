@@ -104,7 +104,14 @@ fn play(scene: &Scene, node: NodeId, script: &Script, blocks: &[Range<usize>]) -
 fn faults(engine: &Stepped, node: NodeId) -> NodeFaults {
     let slug = engine.controller.session().nodes[&node].slug.to_string();
     let found = engine.controller.faults().into_iter().find(|faults| faults.node == slug);
-    found.unwrap_or(NodeFaults { node: slug, not_finite: 0, denormal: 0, late: 0, midi_dropped: 0 })
+    found.unwrap_or(NodeFaults {
+        node: slug,
+        not_finite: 0,
+        denormal: 0,
+        late: 0,
+        midi_dropped: 0,
+        hurried: 0,
+    })
 }
 
 /// Some of the channels for some frames.
