@@ -81,9 +81,12 @@ impl Gain {
         self.link.turn(to, frame, frame, len);
     }
 
-    /// [audio thread] The link is gone: the term fades out from `start` on.
+    /// [audio thread] The link is gone: the term fades out from `start` on. One that has not begun to enter never does.
     pub fn leave(&mut self, frame: u64, start: u64, len: u64) {
         self.gone = true;
+        if self.share_at(frame).at(frame) == 0.0 {
+            (self.share, self.then) = (Fade::still(0.0), None);
+        }
         self.link.turn(0.0, frame, start, len);
     }
 
@@ -249,6 +252,19 @@ mod tests {
         assert_eq!((link.terms[0].ends(), link.terms[1].ends()), (3100, 0));
         link.cross(0, 600, 600);
         assert_eq!((link.terms[0].ends(), link.terms[2].ends()), (u64::MAX, 0));
+    }
+
+    #[test]
+    fn a_link_that_comes_and_goes_at_one_frame_is_nothing() {
+        let mut gain = Gain::new(1.0, false);
+        gain.enter(500, 500, LEN);
+        gain.leave(500, 500, LEN);
+        assert!(gain.ends() <= 500);
+        // Made again, it enters.
+        gain.turn(1.0, 600, LEN);
+        gain.enter(600, 600, LEN);
+        let cycle = Cycle::new(700, 100, &[]);
+        assert!(gain.ends() == u64::MAX && gain.at(700, &cycle).is_unity(700));
     }
 
     #[test]

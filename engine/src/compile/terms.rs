@@ -115,7 +115,8 @@ fn take_up(rack: &mut Rack, changes: &mut Changes, edge: &Edge, id: TermId, dela
         changes.heirs.extend(like.map(|like| (id, like)));
     }
     let dying = rack.dying();
-    let enters = if is_new { !unheard } else { before != Some(id) };
+    let comes_back = rack.terms.get(&id).is_some_and(|term| matches!(term.life, Life::Leaving(_)));
+    let enters = if is_new { !unheard } else { before != Some(id) || comes_back };
     if enters {
         changes.entering.push(id);
     }
