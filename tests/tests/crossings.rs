@@ -395,6 +395,28 @@ fn an_edit_that_takes_two_plans_is_aligned_when_the_second_is() {
 }
 
 #[test]
+fn what_still_waits_to_go_over_is_not_called_aligned() {
+    let mut commands = diamond();
+    commands.extend([
+        add(NodeKind::Delay, "other", 1, &[("report", 1.0)]),
+        add(NodeKind::Output, "beside", 1, &[("align_group", 2.0)]),
+        link("ones", "other"),
+        link("other", "beside"),
+        link("ones", "beside"),
+    ]);
+    let mut engine = engine(commands);
+    engine.run_to(10_000, || 256);
+    let first = engine.perform(&set("d", "frames", 48_000.0)).unwrap().aligned.unwrap().0;
+    engine.run_to(11_000, || 256);
+    let second = engine.perform(&set("other", "frames", 100.0)).unwrap().aligned.unwrap().0;
+    assert!(second >= first, "{second}, {first} is still to come");
+    // One that takes the place of the other does not wait for it.
+    engine.run_to(12_000, || 256);
+    let third = engine.perform(&set("d", "frames", 200.0)).unwrap().aligned.unwrap().0;
+    assert!((12_000..13_000).contains(&third), "{third}");
+}
+
+#[test]
 fn a_start_of_a_stopped_engine_crosses_nothing() {
     let mut engine =
         Stepped::new(session(diamond()), Files::default(), vec![vec![1.0; 2000]], 1, 256, Start::default());

@@ -67,7 +67,7 @@ pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
     }
     // What is held back comes with another plan, which then says when everything is aligned.
     rack.unsettled = settled.is_some() && !held.is_empty();
-    let realigns = settled.filter(|_| held.is_empty()).map(|settled| settled.everywhere);
+    let realigns = settled.filter(|_| held.is_empty()).map(|settled| rack.settle(settled.everywhere));
     rack.forget_unused_lines();
     let mut plan = buffers::plan(rack, &order);
     plan.remembered = arrivals.latest().max(session.max_latency());

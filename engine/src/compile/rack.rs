@@ -163,6 +163,8 @@ pub struct Rack {
     pub(super) heard: BTreeMap<EdgeId, TermId>,
     /// Whether connections that were held back are still to be aligned.
     pub(super) unsettled: bool,
+    /// When everything is aligned, as it was said last.
+    pub(super) settles: Option<Moment>,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) current: BTreeMap<StageId, InstanceId>,
     pub(super) terms: BTreeMap<TermId, TermState>,
@@ -194,6 +196,7 @@ impl Rack {
             timed_gains: BTreeMap::new(),
             heard: BTreeMap::new(),
             unsettled: false,
+            settles: None,
             instances: BTreeMap::new(),
             current: BTreeMap::new(),
             terms: BTreeMap::new(),
@@ -432,6 +435,20 @@ impl Rack {
         self.instances.values_mut().for_each(|instance| instance.ready.applied(batch, frame));
         let lines = self.lines.values_mut().flatten().filter_map(|line| line.since.as_mut());
         lines.for_each(|since| since.applied(batch, frame));
+        if let Some(settles) = &mut self.settles {
+            settles.applied(batch, frame);
+        }
+    }
+
+    /// Notes when everything is aligned, now that a batch has changed delays, and answers it: not before what still
+    /// waits to go over to the delays before has.
+    pub(super) fn settle(&mut self, everywhere: Lead) -> Lead {
+        let waits =
+            |term: &TermState| matches!(term.life, Life::Yielding(dying) if dying.batch != self.batch);
+        let before = self.settles.filter(|_| self.terms.values().any(waits));
+        let lead = before.map_or(everywhere, |before| everywhere.and(before.lead(0)));
+        self.settles = Some(Moment::new(self.batch, lead));
+        lead
     }
 
     /// Drops the lines that no term reads.
