@@ -65,6 +65,8 @@ pub fn start_fades(
         match start.turn {
             Turn::Gain(to) => gain.turn(to, frame, len),
             Turn::GainAt(to, time) => gain.turn_later(to, time, len),
+            // What waits for nothing goes at once.
+            Turn::Leave(lead) if lead == Lead::default() => gain.leave(frame, frame, len),
             Turn::Leave(lead) => gain.leave(frame, ready(lead, frame) + late, len),
             Turn::Enter(lead) => gain.enter(frame, ready(lead, frame) + late, len),
             Turn::GiveWay(lead) => gain.give_way(frame, ready(lead, frame) + late, len),

@@ -37,8 +37,8 @@ pub struct InstanceId {
     pub generation: u32,
 }
 
-/// What identifies a term across plans. A link that moves to another delay is two terms while it crosses
-/// over: one that fades out and one that fades in.
+/// What identifies a term across plans. A link that goes over to another delay or processor is several terms while
+/// it does: one that enters and those that give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TermId {
     /// The link or internal connection.

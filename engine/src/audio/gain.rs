@@ -84,8 +84,10 @@ impl Gain {
     /// [audio thread] The link is gone: the term fades out from `start` on. One that has not begun to enter never does.
     pub fn leave(&mut self, frame: u64, start: u64, len: u64) {
         self.gone = true;
-        if self.share_at(frame).at(frame) == 0.0 {
-            (self.share, self.then) = (Fade::still(0.0), None);
+        let share = self.share_at(frame);
+        self.then = None;
+        if share.start() >= frame {
+            self.share = Fade::still(share.at(frame));
         }
         self.link.turn(0.0, frame, start, len);
     }

@@ -1,7 +1,7 @@
 //! What outlives plans, as the control thread keeps it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -55,8 +55,10 @@ pub struct Instance {
 /// Whether a term stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// It is wanted.
+    /// It is wanted, or its link is and it enters what is heard until another takes over.
     Live,
+    /// Its link is gone, and it is heard as long as what it enters is.
+    Kept,
     /// It gives way to another term of its link.
     Yielding(Dying),
     /// Its link is gone.
@@ -67,7 +69,7 @@ impl Life {
     /// How it fades out, if it does.
     pub(super) fn dying(&mut self) -> Option<&mut Dying> {
         match self {
-            Self::Live => None,
+            Self::Live | Self::Kept => None,
             Self::Yielding(dying) | Self::Leaving(dying) => Some(dying),
         }
     }
@@ -99,6 +101,8 @@ pub struct TermState {
     pub target: f32,
     pub gain: GainSlot,
     pub life: Life,
+    /// What it makes way for, if it leaves.
+    pub awaits: Vec<TermId>,
     /// What travels on it and by how many frames it is delayed, if it is a MIDI link.
     pub midi: Option<(MidiSlot, u64)>,
 }
@@ -372,38 +376,40 @@ impl Rack {
 
     /// Drops the ghosts that nobody hears any more, with what enters them.
     pub(super) fn forget_unheard(&mut self) {
-        let mut ghosts: BTreeSet<InstanceId> =
-            self.instances.iter().filter(|(_, instance)| instance.ghost).map(|(id, _)| *id).collect();
-        while !ghosts.is_empty() {
-            // What ends in the driver is heard as long as anything enters it; what enters a feedback, as long as
-            // that gives it back; all else, as long as anything leaves it.
-            let loops: BTreeSet<*const Slot<LoopLine>> = self.loops_heard().collect();
-            let mut gone = ghosts.clone();
-            gone.retain(|id| match &self.instances[id].work {
-                Work::Take(line) => !loops.contains(&Arc::as_ptr(line)),
-                _ => true,
-            });
-            for id in self.terms.keys() {
-                gone.remove(&id.from);
-                if id.to.stage.stage.is_sink() {
-                    gone.remove(&id.to);
-                }
-            }
-            if gone.is_empty() {
-                return;
-            }
-            ghosts.retain(|id| !gone.contains(id));
-            self.instances.retain(|id, _| !gone.contains(id));
-            self.terms.retain(|id, _| !gone.contains(&id.from) && !gone.contains(&id.to));
+        if !self.instances.values().any(|instance| instance.ghost) {
+            return;
         }
-    }
-
-    /// The memories of feedbacks that something is linked from.
-    fn loops_heard(&self) -> impl Iterator<Item = *const Slot<LoopLine>> {
-        self.terms.keys().filter_map(|term| match &self.instances.get(&term.from)?.work {
-            Work::Give { line, .. } => Some(Arc::as_ptr(line)),
-            _ => None,
-        })
+        let mut entering: BTreeMap<InstanceId, Vec<InstanceId>> = BTreeMap::new();
+        for id in self.terms.keys() {
+            entering.entry(id.to).or_default().push(id.from);
+        }
+        // What takes in for a feedback is heard as long as what gives it back.
+        let mut takes: BTreeMap<*const Slot<LoopLine>, Vec<InstanceId>> = BTreeMap::new();
+        for (id, instance) in &self.instances {
+            if let Work::Take(line) = &instance.work {
+                takes.entry(Arc::as_ptr(line)).or_default().push(*id);
+            }
+        }
+        // A ghost that ends in the driver is heard as long as anything enters it.
+        let is_root =
+            |id: &InstanceId, ghost: bool| !ghost || id.stage.stage.is_sink() && entering.contains_key(id);
+        let mut open: Vec<InstanceId> = self
+            .instances
+            .iter()
+            .filter(|(id, instance)| is_root(id, instance.ghost))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut heard: HashSet<InstanceId> = open.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            let feeds = match self.instances.get(&id).map(|instance| &instance.work) {
+                Some(Work::Give { line, .. }) => takes.get(&Arc::as_ptr(line)),
+                _ => None,
+            };
+            let sources = entering.get(&id).into_iter().chain(feeds).flatten();
+            open.extend(sources.filter(|source| heard.insert(**source)));
+        }
+        self.instances.retain(|id, _| heard.contains(id));
+        self.terms.retain(|id, _| heard.contains(&id.from) && heard.contains(&id.to));
     }
 
     /// Leaves out connections that wait for others to have faded out.
@@ -412,22 +418,28 @@ impl Rack {
         self.heard.retain(|_, id| !held.contains(id));
     }
 
-    /// A line that is good for `delay` behind an output, made if there is none, and when a tap of `delay` has
-    /// nothing of its empty beginning in it any more.
-    pub(super) fn line(&mut self, from: InstanceId, output: usize, delay: u64) -> (LineSlot, Lead) {
+    /// Gives a delayed term a line behind the output that it leaves, made if there is none that is good for its
+    /// delay. Answers when its tap has nothing of the line's empty beginning in it any more.
+    pub(super) fn line(&mut self, id: TermId, output: usize) -> Lead {
+        let delay = id.delay;
         let full = |line: &Line| line.since.map_or(Lead::default(), |since| since.lead(delay));
-        let lines = self.lines.entry((from, output)).or_default();
-        if let Some(line) = lines.iter().find(|line| line.capacity >= delay) {
-            return (line.slot.clone(), full(line));
+        let lines = self.lines.entry((id.from, output)).or_default();
+        // The one that it has, if it has one.
+        let own =
+            self.line_of.get(&id).and_then(|own| lines.iter().find(|line| Arc::ptr_eq(&line.slot, own)));
+        if let Some(line) = own.or_else(|| lines.iter().find(|line| line.capacity >= delay)) {
+            self.line_of.insert(id, line.slot.clone());
+            return full(line);
         }
         // Room to grow: a latency that creeps up does not need a new line at every step.
         let capacity = delay.next_power_of_two().max(256);
         let made = DelayLine::new(capacity as usize, self.max_block);
         let since = (!self.first).then(|| Moment::new(self.batch, Lead::default()));
         let line = Line { slot: Arc::new(Slot::new(self.token, made)), capacity, since };
-        let found = (line.slot.clone(), full(&line));
+        let lead = full(&line);
+        self.line_of.insert(id, line.slot.clone());
         lines.push(line);
-        found
+        lead
     }
 
     /// Notes at which frame a batch with a plan applied.

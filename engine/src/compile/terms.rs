@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     audio::TURNS,
-    graph::{Edge, EdgeId, Graph},
+    graph::{Edge, EdgeId, Graph, StageId},
     handoff::{FadeStart, Turn},
     plan::{GainSlot, InstanceId, TermId},
 };
@@ -35,8 +35,8 @@ pub struct Changes {
     leaving: Vec<TermId>,
     /// Terms whose link has another gain.
     gains: Vec<(TermId, f32)>,
-    /// New terms, and others of their link whose gain they go on with.
-    heirs: Vec<(TermId, TermId)>,
+    /// New terms, and the gain of another of their link, with which they go on.
+    heirs: Vec<(TermId, GainSlot)>,
     /// Whether delays of what stays have changed.
     pub realigns: bool,
 }
@@ -68,14 +68,39 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
         take_up(rack, &mut changes, edge, id, delay, unheard);
     }
     let linked: HashSet<EdgeId> = graph.graph.edge_weights().map(|edge| edge.id).collect();
+    let gone: Vec<TermId> = rack.terms.keys().filter(|id| !linked.contains(&id.edge)).copied().collect();
+    // The inputs of processors built just now to which something comes that was not linked before.
+    let coming: BTreeSet<(StageId, usize)> = changes
+        .new
+        .iter()
+        .filter(|id| rack.instances.get(&id.to).is_some_and(|to| to.new))
+        .filter_map(|id| Some((id.to.stage, rack.terms.get(id)?.input)))
+        .collect();
     let dying = rack.dying();
-    let Rack { terms, current, .. } = rack;
-    for (id, term) in terms.iter_mut().filter(|(id, _)| !linked.contains(&id.edge)) {
-        // What enters a node that is gone stays as it is: what leaves it fades out.
-        let is_gone = !id.to.stage.stage.is_sink() && !current.contains_key(&id.to.stage);
-        if !is_gone && !matches!(term.life, Life::Leaving(_)) {
+    for id in gone {
+        let is_sink = id.to.stage.stage.is_sink();
+        let is_ghost = rack.instances.get(&id.to).is_some_and(|to| to.ghost);
+        let comes = |id: &TermId| rack.terms.get(id).is_some_and(|term| term.life == Life::Live);
+        let Some(term) = rack.terms.get(&id) else { continue };
+        let leaves = match term.life {
+            // What it waits for does not come any more.
+            Life::Leaving(_) => !term.awaits.is_empty() && !term.awaits.iter().any(comes),
+            Life::Kept => false,
+            // What enters a node that is gone, or that is built anew with something else in its place, stays as it
+            // is: what leaves it fades out.
+            _ if is_sink => true,
+            _ => {
+                rack.current.contains_key(&id.to.stage)
+                    && !(is_ghost && coming.contains(&(id.to.stage, term.input)))
+            }
+        };
+        let Some(term) = rack.terms.get_mut(&id) else { continue };
+        if leaves {
             (term.life, term.target) = (Life::Leaving(dying), 0.0);
-            changes.leaving.push(*id);
+            term.awaits.clear();
+            changes.leaving.push(id);
+        } else if !matches!(term.life, Life::Leaving(_)) {
+            term.life = Life::Kept;
         }
     }
     changes
@@ -98,21 +123,22 @@ fn take_up(rack: &mut Rack, changes: &mut Changes, edge: &Edge, id: TermId, dela
     let others: Vec<TermId> =
         terms_of(&rack.terms, edge.id).map(|(other, _)| *other).filter(|o| *o != id).collect();
     let like = before.filter(|before| *before != id).or(others.first().copied());
-    let target = like.and_then(|like| rack.terms.get(&like)).map(|like| like.target);
+    let like = like.and_then(|like| rack.terms.get(&like)).map(|like| (like.target, like.gain.clone()));
     if is_new {
         let state = TermState {
             output: edge.output,
             input: edge.input,
             rank: edge.rank,
             exempt: edge.exempt,
-            target: target.unwrap_or(edge.gain),
+            target: like.as_ref().map_or(edge.gain, |(target, _)| *target),
             gain: rack.gain(edge.gain, unheard),
             life: Life::Live,
+            awaits: Vec::new(),
             midi: (edge.signal == Signal::Midi).then(|| (rack.midi_line(), delay)),
         };
         rack.terms.insert(id, state);
         changes.new.insert(id);
-        changes.heirs.extend(like.map(|like| (id, like)));
+        changes.heirs.extend(like.map(|(_, gain)| (id, gain)));
     }
     let dying = rack.dying();
     let comes_back = rack.terms.get(&id).is_some_and(|term| matches!(term.life, Life::Leaving(_)));
@@ -127,13 +153,10 @@ fn take_up(rack: &mut Rack, changes: &mut Changes, edge: &Edge, id: TermId, dela
         let Some(term) = rack.terms.get_mut(other) else { continue };
         was_gone |= matches!(term.life, Life::Leaving(_));
         if into_ghost {
-            // It is heard as long as the ghost is.
             term.life = Life::Live;
-        } else {
-            if enters || matches!(term.life, Life::Leaving(_)) {
-                changes.giving_way.push(*other);
-                term.life = Life::Yielding(dying);
-            }
+        } else if enters || matches!(term.life, Life::Leaving(_)) {
+            changes.giving_way.push(*other);
+            term.life = Life::Yielding(dying);
         }
     }
     if let Some(term) = rack.terms.get_mut(&id) {
@@ -168,10 +191,13 @@ pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes, fade: u64) ->
     delayed.sort_by_key(|(id, _)| std::cmp::Reverse(id.delay));
     let mut full = BTreeMap::new();
     for (id, output) in delayed {
-        if !rack.line_of.contains_key(&id) {
-            let (line, lead) = rack.line(id.from, output, id.delay);
-            rack.line_of.insert(id, line);
-            full.insert(id, lead);
+        let lead = rack.line(id, output);
+        full.insert(id, lead);
+    }
+    // A MIDI link that begins has nothing on its way.
+    for id in changes.new.iter().filter(|_| !rack.first) {
+        if let Some((_, delay)) = rack.terms.get(id).and_then(|term| term.midi.as_ref()) {
+            full.insert(*id, Lead::wait(*delay));
         }
     }
     let leads = leads(rack, order, &full);
@@ -187,16 +213,21 @@ pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes, fade: u64) ->
         cross_together(rack, &mut leads);
     }
     // What is taken off an input in the same batch as something comes to it makes way for it, and no earlier.
-    let mut coming: BTreeMap<(InstanceId, usize), Lead> = BTreeMap::new();
-    for (id, lead) in &leads {
+    let mut coming: BTreeMap<(InstanceId, usize), Vec<TermId>> = BTreeMap::new();
+    // A link that only goes over to another delay does not come.
+    let crossing: BTreeSet<EdgeId> = changes.giving_way.iter().map(|id| id.edge).collect();
+    for id in leads.keys().filter(|id| !crossing.contains(&id.edge)) {
         let Some(term) = rack.terms.get(id).filter(|term| term.midi.is_none()) else { continue };
-        let latest = coming.entry((id.to, term.input)).or_default();
-        *latest = latest.and(*lead);
+        coming.entry((id.to, term.input)).or_default().push(*id);
     }
     let turn = |id: &TermId| leads.get(id).copied().unwrap_or_default();
+    for id in &changes.leaving {
+        let Some(term) = rack.terms.get_mut(id).filter(|term| term.midi.is_none()) else { continue };
+        term.awaits = coming.get(&(id.to, term.input)).cloned().unwrap_or_default();
+    }
     let instead = |id: &TermId| {
-        let term = rack.terms.get(id).filter(|term| term.midi.is_none());
-        term.and_then(|term| coming.get(&(id.to, term.input))).copied().unwrap_or_default()
+        let awaits = rack.terms.get(id).into_iter().flat_map(|term| &term.awaits);
+        awaits.map(turn).fold(Lead::default(), Lead::and)
     };
     let gives_way = |id: &TermId| entering.get(&id.edge).map_or_else(Lead::default, &turn);
     let enter = changes.entering.iter().map(|id| (*id, Turn::Enter(turn(id))));
@@ -210,7 +241,7 @@ pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes, fade: u64) ->
         .chain(gain)
         .filter_map(|(term, turn)| Some(FadeStart { term, gain: slot(&term)?, turn, ends: 0 }))
         .collect();
-    let heirs = changes.heirs.iter().filter_map(|(heir, from)| Some((slot(heir)?, slot(from)?))).collect();
+    let heirs = changes.heirs.iter().filter_map(|(heir, from)| Some((slot(heir)?, from.clone()))).collect();
     let settled = changes.realigns.then(|| Settled::new(rack, order, &starts, fade));
     Fades { starts, heirs, settled }
 }
@@ -227,7 +258,7 @@ impl Settled {
     /// Follows the ends of the fades downstream, through delays and the memories of processors.
     fn new(rack: &Rack, order: &Order, starts: &[FadeStart], fade: u64) -> Self {
         let later = |lead: Lead, by: u64| Lead { wait: lead.wait + by, not_before: lead.not_before + by };
-        let ends: BTreeMap<TermId, Lead> = starts
+        let mut ends: BTreeMap<TermId, Lead> = starts
             .iter()
             .filter_map(|start| match start.turn {
                 Turn::Enter(lead) | Turn::GiveWay(lead) | Turn::Leave(lead) => {
@@ -236,6 +267,14 @@ impl Settled {
                 Turn::Gain(_) | Turn::GainAt(..) => None,
             })
             .collect();
+        // What earlier batches have begun and is still to come.
+        let before = rack.terms.iter().filter_map(|(id, term)| match term.life {
+            Life::Yielding(dying) | Life::Leaving(dying) if dying.batch != rack.batch => {
+                Some((*id, Lead { wait: 0, not_before: dying.ends? }))
+            }
+            _ => None,
+        });
+        ends.extend(before);
         let mut entering: Vec<Vec<(usize, &TermId)>> = vec![Vec::new(); order.tasks.len()];
         for ((from, to), id) in order.ends.iter().zip(rack.terms.keys()) {
             entering[*to].push((*from, id));
@@ -318,14 +357,15 @@ pub fn regate(rack: &mut Rack, graph: &Graph, at: Option<u64>) -> Result<Vec<Fad
 /// How long each term must wait until what it carries has nothing of the empty beginning of a processor or a
 /// line in it, in the order of the rack. Notes the same of the processors that are new.
 fn leads(rack: &mut Rack, order: &Order, full: &BTreeMap<TermId, Lead>) -> Vec<Lead> {
-    let mut entering: Vec<(usize, usize, usize, &TermId)> = order
+    // By destination: the place in the rack, the source, what it is, and by how much it is delayed if it is MIDI.
+    let mut entering: Vec<(usize, usize, usize, &TermId, Option<u64>)> = order
         .ends
         .iter()
-        .zip(rack.terms.keys())
+        .zip(&rack.terms)
         .enumerate()
-        .map(|(term, ((from, to), id))| (*to, term, *from, id))
+        .map(|(place, ((from, to), (id, term)))| (*to, place, *from, id, term.midi.as_ref().map(|(_, d)| *d)))
         .collect();
-    entering.sort_unstable_by_key(|(to, term, ..)| (*to, *term));
+    entering.sort_unstable_by_key(|(to, place, ..)| (*to, *place));
     let mut ready = vec![Lead::default(); order.tasks.len()];
     // Of the processors that are new, how long they take.
     let mut warm_up = vec![None; order.tasks.len()];
@@ -338,9 +378,10 @@ fn leads(rack: &mut Rack, order: &Order, full: &BTreeMap<TermId, Lead>) -> Vec<L
     let mut entering = entering.into_iter().peekable();
     for task in 0..order.tasks.len() {
         let mut lead = Lead::default();
-        while let Some((_, term, from, id)) = entering.next_if(|(to, ..)| *to == task) {
+        while let Some((_, term, from, id, midi)) = entering.next_if(|(to, ..)| *to == task) {
             let filled = full.get(id).copied().unwrap_or_default();
-            leads[term] = ready[from].plus(id.delay).and(filled);
+            let delay = midi.unwrap_or(id.delay);
+            leads[term] = ready[from].plus(delay).and(filled);
             lead = lead.and(leads[term]);
         }
         if let Some(warm_up) = warm_up[task] {
