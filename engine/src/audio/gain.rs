@@ -14,6 +14,8 @@ pub struct Gain {
     link: Ramp,
     /// Whether the link is gone. One that is silent may sound again.
     gone: bool,
+    /// When it then fades out, and how long, if it has not begun to.
+    leaves: Option<(u64, u64)>,
     share: Fade,
     /// Where the share goes when it has come to where it is going: from which frame on, to what, how long.
     then: Option<(u64, f32, u64)>,
@@ -30,11 +32,18 @@ impl Gain {
     /// A link at a gain, of which the term is all or nothing.
     pub fn new(link: f32, is_heard: bool) -> Self {
         let share = Fade::still(if is_heard { 1.0 } else { 0.0 });
-        Self { link: Ramp::still(link), gone: false, share, then: None }
+        Self { link: Ramp::still(link), gone: false, leaves: None, share, then: None }
     }
 
     /// [audio thread] How loud it is from `frame` of the block on, until [`Gain::next`].
     pub fn at(&mut self, frame: u64, cycle: &Cycle<'_>) -> Level {
+        if let Some((from, len)) = self.leaves
+            && from <= frame
+        {
+            self.link.at(from.max(cycle.frame), cycle);
+            self.link.turn(0.0, from, from, len);
+            self.leaves = None;
+        }
         Level { link: self.link.at(frame, cycle), share: self.share_at(frame) }
     }
 
@@ -57,6 +66,7 @@ impl Gain {
             after(fade.begins()).min(leaves)
         };
         let then = self.then.map_or(u64::MAX, |(from, ..)| from);
+        let then = then.min(self.leaves.map_or(u64::MAX, |(from, _)| from));
         next(link).min(next(share)).min(then).min(self.link.next(cycle))
     }
 
@@ -67,7 +77,8 @@ impl Gain {
             Some((from, 0.0, _)) => from,
             _ => u64::MAX,
         };
-        share.min(self.link.closes(cycle))
+        let leaves = self.leaves.map_or(u64::MAX, |(from, _)| from);
+        share.min(leaves).min(self.link.closes(cycle))
     }
 
     /// [audio thread] Goes on with the gain of another term of the link.
@@ -77,19 +88,22 @@ impl Gain {
 
     /// [audio thread] The gain of the link turns, as [`Fade::turn`]; what was to come of it is forgotten.
     pub fn turn(&mut self, to: f32, frame: u64, len: u64) {
-        self.gone = false;
+        (self.gone, self.leaves) = (false, None);
         self.link.turn(to, frame, frame, len);
     }
 
-    /// [audio thread] The link is gone: the term fades out from `start` on. One that has not begun to enter never does.
+    /// [audio thread] The link is gone: the term fades out from `start` on. One that has not begun to enter never does,
+    /// and one that fades out already goes on with that.
     pub fn leave(&mut self, frame: u64, start: u64, len: u64) {
-        self.gone = true;
+        if self.gone && self.leaves.is_none_or(|(from, _)| from < frame) {
+            return;
+        }
         let share = self.share_at(frame);
         self.then = None;
         if share.start() >= frame {
             self.share = Fade::still(share.at(frame));
         }
-        self.link.turn(0.0, frame, start, len);
+        (self.gone, self.leaves) = (true, Some((start, len)));
     }
 
     /// [audio thread] The gain of the link turns at a stage time.
@@ -132,7 +146,11 @@ impl Gain {
             Some((from, 0.0, len)) => from + len,
             _ => u64::MAX,
         };
-        if self.gone { share.min(self.link.ends()) } else { share }
+        match self.leaves {
+            Some((from, len)) => share.min(from + len),
+            None if self.gone => share.min(self.link.ends()),
+            None => share,
+        }
     }
 }
 
@@ -257,6 +275,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_silent_has_its_share_to_give_away() {
+        let mut gain = Gain::new(0.5, true);
+        gain.give_way(0, 48_000, LEN);
+        gain.turn(0.0, 200, LEN);
+        assert_eq!(gain.ends(), 48_000 + LEN);
+    }
+
+    #[test]
+    fn what_waits_to_leave_goes_on_to_where_it_was_going() {
+        let mut gain = Gain::new(0.0, true);
+        gain.turn(1.0, 0, LEN);
+        gain.leave(50, 1000, LEN);
+        let cycle = Cycle::new(0, 2000, &[]);
+        let mut at = |frame: u64| {
+            let level = gain.at(frame, &cycle);
+            if level.sounds(frame) { level.factor(frame) } else { 0.0 }
+        };
+        assert_eq!([50, 100, 999, 1050, 1100].map(&mut at), [0.5, 1.0, 1.0, 0.5, 0.0]);
+        // Told again, it goes on with what it has begun.
+        gain.leave(1101, 5000, LEN);
+        assert_eq!(gain.ends(), 1100);
+    }
+
+    #[test]
     fn a_link_that_comes_and_goes_at_one_frame_is_nothing() {
         let mut gain = Gain::new(1.0, false);
         gain.enter(500, 500, LEN);
@@ -275,10 +317,6 @@ mod tests {
         gain.give_way(0, 48_000, LEN);
         gain.leave(200, 200, LEN);
         assert_eq!(gain.ends(), 300);
-        // One that is only silent still has its share to give away.
-        let mut silent = gain;
-        silent.turn(0.0, 200, LEN);
-        assert_eq!(silent.ends(), 48_000 + LEN);
         let cycle = Cycle::new(200, 200, &[]);
         assert!(gain.at(250, &cycle).sounds(250) && !gain.at(300, &cycle).sounds(300));
     }

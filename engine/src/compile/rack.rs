@@ -101,8 +101,8 @@ pub struct TermState {
     pub target: f32,
     pub gain: GainSlot,
     pub life: Life,
-    /// What it makes way for, if it leaves.
-    pub awaits: Vec<TermId>,
+    /// The links that it makes way for, if it leaves.
+    pub awaits: Vec<EdgeId>,
     /// What travels on it and by how many frames it is delayed, if it is a MIDI link.
     pub midi: Option<(MidiSlot, u64)>,
 }

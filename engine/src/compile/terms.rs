@@ -31,6 +31,8 @@ pub struct Changes {
     entering: Vec<TermId>,
     /// Those others.
     giving_way: Vec<TermId>,
+    /// Links that were gone and come back before they have faded out.
+    back: BTreeSet<EdgeId>,
     /// Terms whose link is gone.
     leaving: Vec<TermId>,
     /// Terms whose link has another gain.
@@ -80,11 +82,12 @@ pub fn reconcile(rack: &mut Rack, graph: &Graph, arrivals: &Arrivals) -> Changes
     for id in gone {
         let is_sink = id.to.stage.stage.is_sink();
         let is_ghost = rack.instances.get(&id.to).is_some_and(|to| to.ghost);
-        let comes = |id: &TermId| rack.terms.get(id).is_some_and(|term| term.life == Life::Live);
         let Some(term) = rack.terms.get(&id) else { continue };
         let leaves = match term.life {
             // What it waits for does not come any more.
-            Life::Leaving(_) => !term.awaits.is_empty() && !term.awaits.iter().any(comes),
+            Life::Leaving(_) => {
+                !term.awaits.is_empty() && !term.awaits.iter().any(|edge| linked.contains(edge))
+            }
             Life::Kept => false,
             // What enters a node that is gone, or that is built anew with something else in its place, stays as it
             // is: what leaves it fades out.
@@ -145,6 +148,9 @@ fn take_up(rack: &mut Rack, changes: &mut Changes, edge: &Edge, id: TermId, dela
     let enters = if is_new { !unheard } else { before != Some(id) || comes_back };
     if enters {
         changes.entering.push(id);
+    }
+    if comes_back {
+        changes.back.insert(edge.id);
     }
     let mut was_gone = false;
     for other in &others {
@@ -213,21 +219,32 @@ pub fn fades(rack: &mut Rack, order: &Order, mut changes: Changes, fade: u64) ->
         cross_together(rack, &mut leads);
     }
     // What is taken off an input in the same batch as something comes to it makes way for it, and no earlier.
-    let mut coming: BTreeMap<(InstanceId, usize), Vec<TermId>> = BTreeMap::new();
-    // A link that only goes over to another delay does not come.
-    let crossing: BTreeSet<EdgeId> = changes.giving_way.iter().map(|id| id.edge).collect();
-    for id in leads.keys().filter(|id| !crossing.contains(&id.edge)) {
+    let mut coming: BTreeMap<(InstanceId, usize), Vec<EdgeId>> = BTreeMap::new();
+    // A link that goes over to another delay, or comes back, is there already.
+    let there: BTreeSet<EdgeId> =
+        changes.giving_way.iter().map(|id| id.edge).chain(changes.back.iter().copied()).collect();
+    for id in leads.keys().filter(|id| !there.contains(&id.edge)) {
         let Some(term) = rack.terms.get(id).filter(|term| term.midi.is_none()) else { continue };
-        coming.entry((id.to, term.input)).or_default().push(*id);
+        coming.entry((id.to, term.input)).or_default().push(id.edge);
     }
     let turn = |id: &TermId| leads.get(id).copied().unwrap_or_default();
     for id in &changes.leaving {
         let Some(term) = rack.terms.get_mut(id).filter(|term| term.midi.is_none()) else { continue };
         term.awaits = coming.get(&(id.to, term.input)).cloned().unwrap_or_default();
     }
+    // What waits for something goes on waiting for it when that will be there at another time.
+    let dying = rack.dying();
+    for (id, term) in &mut rack.terms {
+        let is_put_off = matches!(term.life, Life::Leaving(leaves) if leaves.batch != dying.batch)
+            && term.awaits.iter().any(|edge| entering.contains_key(edge));
+        if is_put_off {
+            term.life = Life::Leaving(dying);
+            changes.leaving.push(*id);
+        }
+    }
     let instead = |id: &TermId| {
         let awaits = rack.terms.get(id).into_iter().flat_map(|term| &term.awaits);
-        awaits.map(turn).fold(Lead::default(), Lead::and)
+        awaits.filter_map(|edge| entering.get(edge)).map(&turn).fold(Lead::default(), Lead::and)
     };
     let gives_way = |id: &TermId| entering.get(&id.edge).map_or_else(Lead::default, &turn);
     let enter = changes.entering.iter().map(|id| (*id, Turn::Enter(turn(id))));
