@@ -1,8 +1,8 @@
 //! Values of parameters as people write them: with units, in percent, relative to what is.
 
 use aulos_protocol::{
-    Decibels, Error, ErrorCode, Rate, Value,
-    params::{Param, Unit},
+    Decibels, Error, ErrorCode, Name, Rate, Value,
+    params::{self, Param, Unit},
 };
 
 /// How values are written, for the help of every command that sets one.
@@ -18,6 +18,8 @@ Values:
   440Hz, 1.2kHz       frequencies
   480, 10ms, 0.5s     lengths in frames or time
   -0.3, L30, R100, C  positions
+  4:1                 ratios
+  low_shelf, Xxxx     names, as `aulosctl get` lists them, and click patterns
 A relative value is added to what the server tells; it stops at the end of the range.";
 
 /// How values are written for what is new, and has no value yet that could be changed.
@@ -30,7 +32,9 @@ Values:
   on, off             for switches; true, false, yes, no, 1 and 0 are understood too
   440Hz, 1.2kHz       frequencies
   480, 10ms, 0.5s     lengths in frames or time
-  -0.3, L30, R100, C  positions";
+  -0.3, L30, R100, C  positions
+  4:1                 ratios
+  low_shelf, Xxxx     names, as `aulosctl get` lists them, and click patterns";
 
 /// A value as it was asked for, before it is known what it is now.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,6 +93,10 @@ pub fn parse(unit: Unit, text: &str, relative: bool) -> Result<Wish, Error> {
         Error::new(ErrorCode::InvalidArgument, format!("\"{text}\" is relative to nothing"))
             .expected("a value that stands by itself; what is new has nothing to change")
     };
+    if matches!(unit, Unit::Choice(_) | Unit::Pattern) {
+        // As it was written: in patterns, large and small letters differ.
+        return Name::new(text.trim()).map(|name| Wish::Set(Value::Name(name))).ok_or_else(wrong);
+    }
     match word(unit, &lower) {
         Some(Wish::Toggle) if !relative => return Err(relative_to_nothing()),
         Some(wish) => return Ok(wish),
@@ -264,7 +272,9 @@ fn amount(unit: Unit, text: &str) -> Option<Amount> {
             }
             scaled("frames", 1.0).or_else(|| scaled("frame", 1.0)).or_else(|| scaled("f", 1.0))
         }
-        Unit::Pan | Unit::Switch | Unit::Count => None,
+        Unit::Milliseconds => scaled("ms", 1.0).or_else(|| scaled("s", 1000.0)),
+        Unit::Ratio => scaled(":1", 1.0),
+        Unit::Pan | Unit::Switch | Unit::Count | Unit::Factor | Unit::Choice(_) | Unit::Pattern => None,
     };
     with_unit.or_else(|| number(text)).map(Amount::Units)
 }
@@ -287,6 +297,11 @@ fn expected(unit: Unit) -> &'static str {
         Unit::Hertz => "a frequency such as 440Hz, 1.2kHz or +10Hz",
         Unit::Frames => "a length such as 480, 10ms, 0.5s or +1ms",
         Unit::Count => "a whole number such as 3 or +1",
+        Unit::Milliseconds => "a time such as 10ms, 0.5s, +1ms or 50%",
+        Unit::Ratio => "a ratio such as 4:1, 2.5 or +1",
+        Unit::Factor => "a number such as 0.7 or +0.1",
+        Unit::Choice(_) => "one of the names that `aulosctl get` tells",
+        Unit::Pattern => params::PATTERN,
     }
 }
 
@@ -295,6 +310,7 @@ pub fn show(unit: Unit, value: Value) -> String {
     match (unit, value) {
         (_, Value::Switch(on)) => if on { "on" } else { "off" }.to_owned(),
         (_, Value::Silence) => "-inf dB".to_owned(),
+        (_, Value::Name(name)) => name.as_str().to_owned(),
         (Unit::Switch, Value::Number(number)) => if number == 0.0 { "off" } else { "on" }.to_owned(),
         (Unit::Decibels, Value::Number(db)) => format!("{} dB", fixed(db, 2)),
         (Unit::Pan, Value::Number(pan)) => {
@@ -309,7 +325,10 @@ pub fn show(unit: Unit, value: Value) -> String {
         (Unit::Hertz, Value::Number(hz)) => format!("{} Hz", (hz * 100.0).round() / 100.0),
         (Unit::Frames, Value::Number(1.0)) => "1 frame".to_owned(),
         (Unit::Frames, Value::Number(frames)) => format!("{frames} frames"),
-        (Unit::Count, Value::Number(number)) => format!("{number}"),
+        (Unit::Milliseconds, Value::Number(ms)) => format!("{} ms", (ms * 1000.0).round() / 1000.0),
+        (Unit::Ratio, Value::Number(ratio)) => format!("{}:1", (ratio * 100.0).round() / 100.0),
+        (Unit::Factor, Value::Number(number)) => format!("{}", (number * 1000.0).round() / 1000.0),
+        (Unit::Count | Unit::Choice(_) | Unit::Pattern, Value::Number(number)) => format!("{number}"),
     }
 }
 

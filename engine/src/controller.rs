@@ -441,7 +441,7 @@ impl Controller {
             let Change::Node(node) = change else { continue };
             let Some(before) = old.nodes.get(&node.id) else { continue };
             for param in params::changed(before, &node).filter(|param| param.effect == Effect::Moves) {
-                say(&node, param.name, params::get(&node, param).as_f64());
+                say(&node, param.name, param.number(params::get(&node, param)));
             }
         }
         if old.tempo != self.session.tempo {

@@ -35,7 +35,7 @@ pub use query::{
 };
 pub use session::{Clip, FORMAT, Link, Node, NodeKind, PortRef, Session};
 pub use units::{Bpm, Decibels, Frames, Rate};
-pub use value::Value;
+pub use value::{Name, Value};
 
 /// Version of the protocol spoken on the control socket.
 ///

@@ -18,6 +18,16 @@ pub enum Unit {
     Frames,
     /// A whole number.
     Count,
+    /// A length of time in ms.
+    Milliseconds,
+    /// So many to one.
+    Ratio,
+    /// A number without a unit, such as the Q of a filter.
+    Factor,
+    /// One of these names; its number is the place in the list.
+    Choice(&'static [&'static str]),
+    /// An accent pattern of the click, or `auto`.
+    Pattern,
 }
 
 impl Unit {
@@ -27,7 +37,9 @@ impl Unit {
             Self::Decibels => "dB",
             Self::Hertz => "Hz",
             Self::Frames => "frames",
-            Self::Pan | Self::Switch | Self::Count => "",
+            Self::Milliseconds => "ms",
+            Self::Ratio => ":1",
+            Self::Pan | Self::Switch | Self::Count | Self::Factor | Self::Choice(_) | Self::Pattern => "",
         }
     }
 }
@@ -35,7 +47,7 @@ impl Unit {
 /// What a change of a parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The running processor moves a value.
+    /// The running processor moves a value; of a `vca` or `group`, those of its members do.
     Moves,
     /// Links open or close; nothing is built.
     Gates,
@@ -267,6 +279,24 @@ impl Param {
             }
             (Unit::Switch, _) => Err(wrong_form("on or off (true or false)")),
             (Unit::Decibels, Value::Silence) => Ok(value),
+            (Unit::Choice(names), Value::Name(name)) => {
+                let known = names.iter().find(|known| known.eq_ignore_ascii_case(name.as_str()));
+                known.map(|known| Value::name(known)).ok_or_else(|| {
+                    let error = Error::not_found(
+                        &format!("{} called", self.name),
+                        name.as_str(),
+                        names.iter().copied(),
+                    );
+                    Error { code: ErrorCode::InvalidArgument, ..error }.expected(one_of(names))
+                })
+            }
+            (Unit::Choice(names), Value::Number(number)) if number.fract() == 0.0 => {
+                let known = (number >= 0.0).then(|| names.get(number as usize)).flatten();
+                known.map(|known| Value::name(known)).ok_or_else(|| wrong_form(&one_of(names)))
+            }
+            (Unit::Choice(names), _) => Err(wrong_form(&one_of(names))),
+            (Unit::Pattern, Value::Name(name)) if is_pattern(name.as_str()) => Ok(value),
+            (Unit::Pattern, _) => Err(wrong_form(PATTERN)),
             (_, Value::Number(number)) if number.is_finite() => {
                 if !(self.min..=self.max).contains(&number) {
                     return Err(Error::out_of_range(self.name, number, self.range()));
@@ -278,6 +308,24 @@ impl Param {
             }
             (Unit::Decibels, _) => Err(wrong_form("a number of decibels or \"-inf\"")),
             _ => Err(wrong_form("a number")),
+        }
+    }
+
+    /// A value of this parameter as one number: [`Value::as_f64`], and of a choice its place in the list.
+    pub fn number(&self, value: Value) -> f64 {
+        match (self.unit, value) {
+            (Unit::Choice(names), Value::Name(name)) => {
+                names.iter().position(|known| *known == name.as_str()).unwrap_or(0) as f64
+            }
+            _ => value.as_f64(),
+        }
+    }
+
+    /// The names of its values, if it is a choice of some.
+    pub fn choices(&self) -> Vec<String> {
+        match self.unit {
+            Unit::Choice(names) => names.iter().map(|&name| name.to_owned()).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -300,7 +348,18 @@ pub fn changed<'a>(old: &'a Node, new: &'a Node) -> impl Iterator<Item = &'stati
 /// The number that `node` has for the parameter `name`; `None` where the node has no such parameter.
 pub fn number(node: &Node, name: &str) -> Option<f64> {
     let param = of(node.kind, node.channels).iter().find(|p| p.name == name)?;
-    Some(get(node, param).as_f64())
+    Some(param.number(get(node, param)))
+}
+
+/// What an accent pattern looks like, for error messages.
+pub const PATTERN: &str = "auto, or up to 31 of X (accent), x (beat), o (soft) and . (nothing), which share a bar evenly: Xxxx, X.o.x.o.";
+
+fn is_pattern(text: &str) -> bool {
+    text == "auto" || text.bytes().all(|b| b"Xxo.".contains(&b))
+}
+
+fn one_of(names: &[&str]) -> String {
+    format!("one of {}", names.join(", "))
 }
 
 #[cfg(test)]

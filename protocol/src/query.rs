@@ -238,6 +238,9 @@ pub struct ParamReading {
     pub value: Value,
     /// Its range and unit.
     pub range: Range,
+    /// The names of its values, if it is a choice of some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
     /// What it does.
     pub text: String,
 }

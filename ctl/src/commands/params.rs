@@ -45,6 +45,8 @@ fn table(params: &[ParamReading]) -> Table {
         let range = &reading.range;
         let range = match unit(reading) {
             Unit::Switch => "on, off".to_owned(),
+            Unit::Choice(_) if reading.choices.is_empty() => "a pattern, or auto".to_owned(),
+            Unit::Choice(_) => reading.choices.join(", "),
             Unit::Pan => "L100 to R100".to_owned(),
             Unit::Decibels => format!("{} to {} dB, -inf", range.min, range.max),
             _ => format!("{} to {} {}", range.min, range.max, range.unit).trim_end().to_owned(),
@@ -63,11 +65,14 @@ fn table(params: &[ParamReading]) -> Table {
 fn unit(reading: &ParamReading) -> Unit {
     match (reading.range.unit.as_str(), reading.value) {
         (_, Value::Switch(_)) => Unit::Switch,
+        (_, Value::Name(_)) => Unit::Choice(&[]),
         ("dB", _) => Unit::Decibels,
         ("Hz", _) => Unit::Hertz,
         ("frames", _) => Unit::Frames,
+        ("ms", _) => Unit::Milliseconds,
+        (":1", _) => Unit::Ratio,
         _ if reading.range.min == -1.0 && reading.range.max == 1.0 => Unit::Pan,
-        _ => Unit::Count,
+        _ => Unit::Factor,
     }
 }
 

@@ -223,6 +223,7 @@ fn reply(query: &Query, mood: &Mood, cancelled: &AtomicUsize) -> Result<Reply, E
                 name: p.name.into(),
                 value: params::get(node, p),
                 range: p.range(),
+                choices: p.choices(),
                 text: p.text.into(),
             };
             let params = match param {

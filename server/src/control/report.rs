@@ -107,6 +107,7 @@ impl Control {
             name: param.name.to_owned(),
             value: params::get(&node, param),
             range: param.range(),
+            choices: param.choices(),
             text: param.text.to_owned(),
         };
         Ok(Reply::Params { params: wanted.iter().map(reading).collect() })
