@@ -36,9 +36,12 @@ pub fn lines(session: &mut Session, changes: &[Change]) -> Vec<String> {
                 }
                 None => format!("- link #{id}"),
             }),
-            Change::Session { name, tempo, edit_fade_ms, max_latency_ms, .. } => {
+            Change::Session { name, tempo, signature, edit_fade_ms, max_latency_ms, .. } => {
                 if *name != session.name {
                     lines.push(format!("~ name  {} → {}", plain(&session.name), plain(name)));
+                }
+                if *signature != session.signature {
+                    lines.push(format!("~ signature  {} → {signature}", session.signature));
                 }
                 if *tempo != session.tempo {
                     lines.push(format!("~ tempo  {} → {} bpm", session.tempo.get(), tempo.get()));

@@ -191,7 +191,7 @@ impl Context {
     pub fn frames(&mut self, position: Position) -> Result<Frames, Failure> {
         match position {
             Position::Frames(frames) => Ok(Frames(frames)),
-            _ => Ok(position.frames(self.clock()?)),
+            _ => position.frames(self.clock()?).map_err(Failure::Usage),
         }
     }
 
@@ -299,5 +299,5 @@ pub fn clock_of(status: &Status) -> Result<Clock, Error> {
     let tempo = Bpm::new(status.tempo).ok_or_else(|| {
         Error::new(ErrorCode::Internal, format!("the server tells an impossible tempo: {} bpm", status.tempo))
     })?;
-    Ok(Clock { rate: status.rate, tempo })
+    Ok(Clock { rate: status.rate, tempo, signature: status.signature })
 }

@@ -25,14 +25,12 @@ pub fn brief(node: &Node) -> Vec<String> {
             }
             ("mute", _, Value::Switch(true)) => parts.push("muted".to_owned()),
             ("report", _, Value::Switch(true)) => parts.push("reported".to_owned()),
+            ("gain" | "level" | "pan" | "frequency" | "frames", _, _) => parts.push(show(param.unit, value)),
             // What is as it always is says nothing.
-            ("align_group" | "solo_safe", _, _) if value == param.default => {}
-            ("align_group", _, _) => parts.push(format!("align group {}", value.as_f64())),
+            _ if value == param.default => {}
             ("solo_safe", _, Value::Switch(false)) => parts.push("not solo safe".to_owned()),
-            ("beats", _, _) => parts.push(format!("{} beats", value.as_f64())),
             (name, Unit::Switch, Value::Switch(true)) => parts.push(name.replace('_', " ")),
-            (_, Unit::Switch, _) => {}
-            _ => parts.push(show(param.unit, value)),
+            (name, ..) => parts.push(format!("{} {}", name.replace('_', " "), show(param.unit, value))),
         }
     }
     parts

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use aulos_protocol::{Bpm, Frames, Rate};
+use aulos_protocol::{Bpm, Error, ErrorCode, Frames, Rate, Signature};
 
 use crate::{text::minutes, values::number};
 
@@ -12,10 +12,10 @@ Positions and lengths (POS):
   48000, 48000f      frames
   1.5s, 250ms        seconds, milliseconds
   1:23.5, 1:02:03    minutes and seconds, hours
-  3|1, 3|1.5         bar and beat in 4/4, both counted from 1, by the session's tempo";
+  3|1, 3|1.5         bar and beat, both counted from 1, by the session's tempo and signature";
 
-/// Beats in a bar.
-const BEATS: f64 = 4.0;
+/// One more than the most beats in a bar.
+const BEATS_END: f64 = Signature::MOST_BEATS as f64 + 1.0;
 
 /// What positions are counted with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Clock {
     pub rate: Rate,
     /// The session's tempo.
     pub tempo: Bpm,
+    /// The session's time signature.
+    pub signature: Signature,
 }
 
 /// A position on the timeline, or a length, as it was written.
@@ -37,7 +39,7 @@ pub enum Position {
     Bar {
         /// The bar.
         bar: u32,
-        /// The beat, 1 to just below 5.
+        /// The beat, from 1.
         beat: f64,
     },
 }
@@ -47,15 +49,24 @@ impl Position {
     pub const MAX_SECONDS: f64 = 1e8;
 
     /// The frame, to the nearest.
-    pub fn frames(self, clock: Clock) -> Frames {
+    ///
+    /// # Errors
+    /// A beat that the bar does not have.
+    pub fn frames(self, clock: Clock) -> Result<Frames, Error> {
         let frames = match self {
-            Self::Frames(frames) => return Frames(frames),
+            Self::Frames(frames) => return Ok(Frames(frames)),
             Self::Seconds(seconds) => seconds * f64::from(clock.rate.hz()),
             Self::Bar { bar, beat } => {
-                ((f64::from(bar) - 1.0) * BEATS + beat - 1.0) * clock.tempo.frames_per_beat(clock.rate)
+                let beats = f64::from(clock.signature.beats());
+                if beat >= beats + 1.0 {
+                    let message = format!("there is no beat {beat} in a bar of {}", clock.signature);
+                    let expected = format!("a beat from 1 to just below {}", beats + 1.0);
+                    return Err(Error::new(ErrorCode::OutOfRange, message).expected(expected));
+                }
+                ((f64::from(bar) - 1.0) * beats + beat - 1.0) * clock.frames_per_beat()
             }
         };
-        Frames(frames.round() as u64)
+        Ok(Frames(frames.round() as u64))
     }
 }
 
@@ -76,7 +87,7 @@ fn read(text: &str) -> Option<Position> {
     let seconds = |s: f64| (s <= Position::MAX_SECONDS).then_some(Position::Seconds(s));
     if let Some((bar, beat)) = text.split_once('|') {
         let (bar, beat) = (whole(bar)?.try_into().ok()?, number(beat)?);
-        let valid = bar >= 1 && (1.0..=BEATS + 1.0).contains(&beat) && beat < BEATS + 1.0;
+        let valid = bar >= 1 && (1.0..BEATS_END).contains(&beat);
         return valid.then_some(Position::Bar { bar, beat });
     }
     if let Some((before, last)) = text.rsplit_once(':') {
@@ -115,6 +126,11 @@ impl fmt::Display for Position {
 }
 
 impl Clock {
+    /// A beat as the signature counts them.
+    fn frames_per_beat(self) -> f64 {
+        self.tempo.frames_per_beat(self.rate) * self.signature.quarters_per_beat()
+    }
+
     /// The position as minutes and seconds.
     pub fn time(self, frames: Frames) -> String {
         minutes(self.rate.seconds(frames))
@@ -124,9 +140,9 @@ impl Clock {
     /// before it comes.
     pub fn bar(self, frames: Frames) -> String {
         // Half a frame on top: a frame that was rounded down from a beat belongs to that beat.
-        let beats = (frames.0 as f64 + 0.5) / self.tempo.frames_per_beat(self.rate);
+        let beats = (frames.0 as f64 + 0.5) / self.frames_per_beat();
         let hundredths = (beats * 100.0) as u64;
-        let per_bar = (BEATS * 100.0) as u64;
+        let per_bar = u64::from(self.signature.beats()) * 100;
         let (bar, beat) = (hundredths / per_bar + 1, hundredths % per_bar);
         format!("{bar}|{}.{:02}", beat / 100 + 1, beat % 100)
     }
@@ -149,11 +165,11 @@ mod tests {
     use super::*;
 
     fn clock() -> Clock {
-        Clock { rate: Rate::default(), tempo: Bpm::default() }
+        Clock { rate: Rate::default(), tempo: Bpm::default(), signature: Signature::default() }
     }
 
     fn frames(text: &str) -> u64 {
-        text.parse::<Position>().unwrap().frames(clock()).0
+        text.parse::<Position>().unwrap().frames(clock()).unwrap().0
     }
 
     #[test]
@@ -187,7 +203,7 @@ mod tests {
             "1:60:00",
             "0|1",
             "1|0",
-            "1|5",
+            "1|33",
             "1|0.5",
             "1|",
             "|1",
@@ -201,6 +217,16 @@ mod tests {
         ] {
             assert!(wrong.parse::<Position>().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn bars_have_the_beats_of_their_signature() {
+        let clock = Clock { signature: "7/8".parse().unwrap(), ..clock() };
+        let frames = |text: &str| text.parse::<Position>().unwrap().frames(clock);
+        assert_eq!(frames("2|3").unwrap(), Frames(9 * 12_000));
+        assert_eq!(clock.bar(Frames(9 * 12_000)), "2|3.00");
+        let refused = frames("1|8").unwrap_err();
+        assert!(refused.message.contains("7/8") && refused.expected.is_some(), "{refused:?}");
     }
 
     #[test]
@@ -223,10 +249,17 @@ mod tests {
         }
 
         #[test]
-        fn bars_that_are_shown_are_found_again(beats in 0u32..100_000, bpm in 10.0..1000.0f64) {
-            let clock = Clock { tempo: Bpm::new(bpm).unwrap(), ..clock() };
-            let position = Position::Bar { bar: beats / 4 + 1, beat: f64::from(beats % 4 + 1) };
-            let shown = clock.bar(position.frames(clock));
+        fn bars_that_are_shown_are_found_again(
+            beats in 0u32..100_000,
+            bpm in 10.0..1000.0f64,
+            per_bar in 1u8..=32,
+            unit in 0u32..4,
+        ) {
+            let signature = Signature::new(per_bar, 1 << unit).unwrap();
+            let clock = Clock { tempo: Bpm::new(bpm).unwrap(), signature, ..clock() };
+            let per_bar = u32::from(per_bar);
+            let position = Position::Bar { bar: beats / per_bar + 1, beat: f64::from(beats % per_bar + 1) };
+            let shown = clock.bar(position.frames(clock).unwrap());
             prop_assert_eq!(shown.parse::<Position>().unwrap(), position);
         }
     }

@@ -19,15 +19,7 @@ pub fn session() -> Session {
         (5, "room", NodeKind::Send, 2),
         (6, "late", NodeKind::Delay, 2),
     ] {
-        let node = Node {
-            id: NodeId(id),
-            slug: Slug::new(slug).unwrap(),
-            kind,
-            channels,
-            params: Default::default(),
-            clips: Vec::new(),
-            unknown: Default::default(),
-        };
+        let node = Node::new(NodeId(id), Slug::new(slug).unwrap(), kind, channels);
         session.nodes.insert(Arc::new(node));
     }
     let mut drums = (*session.nodes[&NodeId(3)]).clone();
@@ -89,6 +81,7 @@ pub fn status() -> Status {
         revision: 17,
         rate: Rate::default(),
         tempo: 120.0,
+        signature: Default::default(),
         driver: DriverStatus {
             name: "dummy".into(),
             block: 256,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use aulos_nodes::{BuiltIn, Patch, Playlist, Stage, Workshop};
+use aulos_nodes::{BuiltIn, Meter, Patch, Playlist, Stage, Workshop};
 use aulos_protocol::{
-    Change, Clip, Command, Error, ErrorCode, MeterReading, Node, NodeId, NodeKind, Session, mirror,
+    Change, Clip, Command, Error, ErrorCode, MeterReading, Node, NodeId, Session, mirror,
     params::{self, Effect},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -18,8 +18,11 @@ use crate::{
     session::{self, History, Outcome},
 };
 
+mod moved;
 mod report;
 mod timed;
+
+use moved::{Moved, moved};
 
 /// How an engine is set up.
 #[derive(Clone, Copy, Debug)]
@@ -392,7 +395,8 @@ impl Controller {
     ) -> Result<Vec<crate::handoff::FadeStart>, Error> {
         let gates = |change: &Change| match change {
             Change::Node(node) => old.nodes.get(&node.id).is_none_or(|before| {
-                params::changed(before, node).any(|param| param.effect == Effect::Gates)
+                before.members != node.members
+                    || params::changed(before, node).any(|param| param.effect == Effect::Gates)
             }),
             Change::Link(_) => true,
             _ => false,
@@ -424,32 +428,13 @@ impl Controller {
         }
     }
 
-    /// The parameters that moved since `old`, for processors that stay; at a frame of their stage's time, or at
-    /// once.
+    /// What moved since `old`, for processors that stay; at a frame of their stage's time, or at once.
     fn moves(&self, old: &Session, at: Option<u64>) -> Vec<Move> {
-        let mut moves = Vec::new();
-        let mut say = |node: &Node, param: &'static str, value: f64| {
-            moves.extend(self.rack.units(node).map(|to| Move {
-                unit: to.unit,
-                vitals: to.vitals,
-                param,
-                value,
-                at,
-            }));
+        let of_node = |Moved { node, param, value }: Moved| {
+            let units = self.rack.units(&node);
+            units.map(move |to| Move { unit: to.unit, vitals: to.vitals, param, value, at })
         };
-        for change in mirror::difference(old, &self.session) {
-            let Change::Node(node) = change else { continue };
-            let Some(before) = old.nodes.get(&node.id) else { continue };
-            for param in params::changed(before, &node).filter(|param| param.effect == Effect::Moves) {
-                say(&node, param.name, param.number(params::get(&node, param)));
-            }
-        }
-        if old.tempo != self.session.tempo {
-            for click in self.session.nodes.values().filter(|node| node.kind == NodeKind::Click) {
-                say(click, "tempo", self.session.tempo.get());
-            }
-        }
-        moves
+        moved(old, &self.session).into_iter().flat_map(of_node).collect()
     }
 
     /// Patches for the players of tracks.
@@ -487,12 +472,18 @@ impl Controller {
         Ok(self.ticket)
     }
 
-    /// The peaks of every meter since they were taken last.
+    /// What every meter shows; peaks are those since they were taken last.
     pub fn meters(&self) -> Vec<MeterReading> {
-        self.rack
-            .meters()
-            .map(|(node, meter)| MeterReading { node: node.slug.to_string(), peaks: meter.take() })
-            .collect()
+        let reading = |(node, meter): (&Arc<Node>, &Arc<Meter>)| {
+            let levels = meter.take();
+            MeterReading {
+                node: node.slug.to_string(),
+                peaks: levels.iter().map(|level| level.peak).collect(),
+                rms: levels.iter().map(|level| level.rms).collect(),
+                hold: levels.iter().map(|level| level.hold).collect(),
+            }
+        };
+        self.rack.meters().map(reading).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{f64::consts::TAU, ops::Range};
 
-use aulos_protocol::{Bpm, Node, Rate};
+use aulos_protocol::{Bpm, Node, Rate, Signature, Value};
 
 use crate::{Cycle, Fade, Io, Processor, Progress, Segment, Setting, factor, number};
 
@@ -11,44 +11,103 @@ const LENGTH: f64 = 0.03;
 /// Channel 10, on which keys are percussion.
 const NOTE_ON: u8 = 0x99;
 const NOTE_OFF: u8 = 0x89;
-/// High and low wood block of General MIDI.
-const KEYS: [u8; 2] = [76, 77];
-const VELOCITIES: [u8; 2] = [127, 100];
+/// High and low wood block of General MIDI, for accents, beats and soft beats.
+const KEYS: [u8; 3] = [76, 77, 77];
+const VELOCITIES: [u8; 3] = [127, 100, 60];
+/// Frequency and level of the same.
+const SOUNDS: [(f64, f64); 3] = [(1760.0, 1.0), (880.0, 0.5), (880.0, 0.25)];
 
-/// Where beats are: frames in a beat, and beats in a bar.
+/// What sounds in a bar, step by step: the number of a sound.
+#[derive(Clone, Copy, PartialEq)]
+struct Pattern {
+    steps: [Option<u8>; Pattern::MOST],
+    len: usize,
+}
+
+impl Pattern {
+    /// As many steps as a bar can have beats.
+    const MOST: usize = Signature::MOST_BEATS as usize;
+
+    /// An accent, and `beats` − 1 beats.
+    fn plain(beats: usize) -> Self {
+        let mut steps = [Some(1); Self::MOST];
+        steps[0] = Some(0);
+        Self { steps, len: beats.clamp(1, Self::MOST) }
+    }
+
+    /// As it was written; `None` for `auto`.
+    fn written(node: &Node) -> Option<Self> {
+        let Some(Value::Name(text)) = node.params.get("pattern") else { return None };
+        let mut pattern = Self { steps: [None; Self::MOST], len: text.as_str().len() };
+        for (step, letter) in pattern.steps.iter_mut().zip(text.as_str().bytes()) {
+            *step = match letter {
+                b'X' => Some(0),
+                b'x' => Some(1),
+                b'o' => Some(2),
+                b'.' => None,
+                _ => return None,
+            };
+        }
+        Some(pattern)
+    }
+}
+
+/// Where steps are: how many frames each takes, and what sounds.
 #[derive(Clone, Copy, PartialEq)]
 struct Grid {
-    beat: f64,
-    beats: u64,
+    step: f64,
+    pattern: Pattern,
+}
+
+/// What a grid follows from.
+#[derive(Clone, Copy)]
+struct Bar {
+    rate: f64,
+    tempo: f64,
+    signature: Signature,
+    /// Beats in a bar instead of the signature's, if not 0.
+    beats: f64,
+    pattern: Option<Pattern>,
+}
+
+impl Bar {
+    fn grid(&self) -> Grid {
+        let beats = if self.beats == 0.0 { f64::from(self.signature.beats()) } else { self.beats };
+        let beat = 60.0 * self.rate / self.tempo * self.signature.quarters_per_beat();
+        match self.pattern {
+            Some(pattern) => Grid { step: beat * beats / pattern.len as f64, pattern },
+            None => Grid { step: beat, pattern: Pattern::plain(beats as usize) },
+        }
+    }
 }
 
 impl Grid {
-    /// The first frame of a beat.
-    fn begins(&self, beat: u64) -> u64 {
-        (beat as f64 * self.beat).round() as u64
+    /// The first frame of a step.
+    fn begins(&self, step: u64) -> u64 {
+        (step as f64 * self.step).round() as u64
     }
 
-    /// The beat that a position is in. Beats begin on whole frames, so dividing may miss it by one.
-    fn beat_at(&self, position: u64) -> u64 {
-        let near = (position as f64 / self.beat) as u64;
-        (near.saturating_sub(1)..=near + 1).rev().find(|beat| self.begins(*beat) <= position).unwrap_or(0)
+    /// The step that a position is in. Steps begin on whole frames, so dividing may miss it by one.
+    fn step_at(&self, position: u64) -> u64 {
+        let near = (position as f64 / self.step) as u64;
+        (near.saturating_sub(1)..=near + 1).rev().find(|step| self.begins(*step) <= position).unwrap_or(0)
     }
 
-    /// 0 for an accented beat, 1 for the others.
-    fn voice(&self, beat: u64) -> usize {
-        usize::from(!beat.is_multiple_of(self.beats))
+    /// The number of the sound of a step, if it has one.
+    fn voice(&self, step: u64) -> Option<usize> {
+        self.pattern.steps[(step % self.pattern.len as u64) as usize].map(usize::from)
     }
 
-    /// Calls `each` with every piece of a beat in a segment: the offset in the block, the frames, the beat, and
+    /// Calls `each` with every piece of a step in a segment: the offset in the block, the frames, the step, and
     /// how old it is.
     fn pieces(&self, segment: &Segment, mut each: impl FnMut(usize, usize, u64, u64)) {
         let mut passed = 0;
         while passed < segment.len {
             let position = segment.position + passed as u64;
-            let beat = self.beat_at(position);
-            let rest = self.begins(beat + 1) - position;
+            let step = self.step_at(position);
+            let rest = self.begins(step + 1) - position;
             let len = (segment.len - passed).min(rest as usize);
-            each(segment.offset + passed, len, beat, position - self.begins(beat));
+            each(segment.offset + passed, len, step, position - self.begins(step));
             passed += len;
         }
     }
@@ -60,9 +119,9 @@ const LEAVING: usize = 4;
 /// Clicks on the beats of the timeline: what it plays depends on the position only, so that loops, locates and
 /// renders are exact. Another tempo or bar is another grid, with a crossfade.
 pub struct Click {
-    rate: f64,
-    /// The sound of an accented beat and of the others, by frame.
-    sounds: [Vec<f32>; 2],
+    bar: Bar,
+    /// By frame.
+    sounds: [Vec<f32>; 3],
     grid: Grid,
     fade: Fade,
     /// The grids before, the latest first.
@@ -75,12 +134,24 @@ pub struct Click {
 }
 
 impl Click {
-    pub(crate) fn new(node: &Node, rate: Rate, tempo: Bpm, max_block: usize) -> Self {
+    pub(crate) fn new(
+        node: &Node,
+        rate: Rate,
+        (tempo, signature): (Bpm, Signature),
+        max_block: usize,
+    ) -> Self {
         let rate = f64::from(rate.hz());
-        let grid = Grid { beat: 60.0 * rate / tempo.get(), beats: number(node, "beats") as u64 };
-        Self {
+        let bar = Bar {
             rate,
-            sounds: [sound(rate, 1760.0, 1.0), sound(rate, 880.0, 0.5)],
+            tempo: tempo.get(),
+            signature,
+            beats: number(node, "beats"),
+            pattern: Pattern::written(node),
+        };
+        let grid = bar.grid();
+        Self {
+            bar,
+            sounds: SOUNDS.map(|(frequency, gain)| sound(rate, frequency, gain)),
             grid,
             fade: Fade::still(1.0),
             leaving: [(grid, Fade::still(0.0)); LEAVING],
@@ -90,7 +161,9 @@ impl Click {
         }
     }
 
-    fn change(&mut self, grid: Grid, setting: &Setting) {
+    /// Goes over to the grid that follows from the meter.
+    fn change(&mut self, setting: &Setting) {
+        let grid = self.bar.grid();
         if grid == self.grid {
             return;
         }
@@ -110,8 +183,9 @@ impl Click {
                 if !segment.rolling {
                     continue;
                 }
-                grid.pieces(&segment, |offset, len, beat, age| {
-                    let sound = self.sounds[grid.voice(beat)].iter().skip(age as usize);
+                grid.pieces(&segment, |offset, len, step, age| {
+                    let Some(voice) = grid.voice(step) else { return };
+                    let sound = self.sounds[voice].iter().skip(age as usize);
                     fade_in(&mut out[offset..offset + len], sound, fade, frame + offset as u64);
                 });
             }
@@ -128,20 +202,13 @@ impl Click {
             return;
         }
         let length = self.sounds[0].len() as u64;
-        let mut begin = [(0, 0); 64];
-        let mut found = 0;
-        self.grid.pieces(segment, |offset, _, beat, age| {
-            if age == 0 && found < begin.len() {
-                begin[found] = (offset, beat);
-                found += 1;
-            }
+        let grid = self.grid;
+        grid.pieces(segment, |offset, _, step, age| {
+            let Some(voice) = grid.voice(step).filter(|_| age == 0) else { return };
+            self.end_note(at(offset), frame, out);
+            out(offset, &[NOTE_ON, KEYS[voice], VELOCITIES[voice]]);
+            self.note = Some((KEYS[voice], at(offset) + length));
         });
-        for (offset, beat) in &begin[..found] {
-            self.end_note(at(*offset), frame, out);
-            let voice = self.grid.voice(*beat);
-            out(*offset, &[NOTE_ON, KEYS[voice], VELOCITIES[voice]]);
-            self.note = Some((KEYS[voice], at(*offset) + length));
-        }
     }
 
     /// Ends the note that sounds, at its end or at `now` if that is earlier.
@@ -189,6 +256,16 @@ impl Click {
     }
 }
 
+/// A time signature as the number of a setting.
+pub fn signature_number(signature: Signature) -> f64 {
+    f64::from(u16::from(signature.beats()) << 8 | u16::from(signature.unit()))
+}
+
+fn signature(number: f64) -> Signature {
+    let number = number as u16;
+    Signature::new((number >> 8) as u8, number as u8).unwrap_or_default()
+}
+
 /// Adds a sound at a gain that may move.
 fn fade_in<'a>(out: &mut [f32], sound: impl Iterator<Item = &'a f32>, fade: &Fade, frame: u64) {
     if fade.is_still(frame) && fade.target() == 1.0 {
@@ -231,8 +308,18 @@ impl Processor for Click {
             "level" => {
                 self.level.turn(factor(setting.value), setting.frame, setting.frame, setting.fade);
             }
-            "beats" => self.change(Grid { beats: setting.value as u64, ..self.grid }, setting),
-            "tempo" => self.change(Grid { beat: 60.0 * self.rate / setting.value, ..self.grid }, setting),
+            "beats" => {
+                self.bar.beats = setting.value;
+                self.change(setting);
+            }
+            "tempo" => {
+                self.bar.tempo = setting.value;
+                self.change(setting);
+            }
+            "signature" => {
+                self.bar.signature = signature(setting.value);
+                self.change(setting);
+            }
             _ => {}
         }
     }

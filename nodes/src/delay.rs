@@ -1,8 +1,6 @@
 //! A delay of a fixed number of frames.
 
-use aulos_protocol::Node;
-
-use crate::{Cycle, Io, MidiQueue, Processor, Progress, number};
+use crate::{Cycle, Io, MidiQueue, Processor, Progress};
 
 /// Lets its inputs out a fixed number of frames later. Another length is another processor, so that the
 /// change is a crossfade of links like any other.
@@ -16,12 +14,11 @@ pub struct Delay {
 }
 
 impl Delay {
-    pub(crate) fn new(node: &Node) -> Self {
-        let frames = number(node, "frames") as usize;
+    pub(crate) fn new(channels: u16, frames: u64) -> Self {
         Self {
-            lines: vec![vec![0.0; frames]; usize::from(node.channels)],
+            lines: vec![vec![0.0; frames as usize]; usize::from(channels)],
             at: 0,
-            frames: frames as u64,
+            frames,
             messages: MidiQueue::default(),
         }
     }

@@ -16,9 +16,10 @@ mod strip;
 mod through;
 mod tone;
 
+pub use click::signature_number;
 pub use contract::{CONTROL_GRID, Cycle, Io, Midi, Patch, Processor, Progress, Segment, Setting, View};
 pub use fade::Fade;
-pub use meter::Meter;
+pub use meter::{Level, Meter};
 pub use midi::{Held, MAX_MESSAGE, MESSAGES, MidiBuffer, MidiQueue, ends_notes};
 pub use player::{PlacedClip, Playlist};
 pub use source::{ClipSource, Pcm};
@@ -26,7 +27,7 @@ pub use source::{ClipSource, Pcm};
 use std::sync::Arc;
 
 use aulos_protocol::{
-    Bpm, Decibels, Node, NodeKind, Rate, params,
+    Bpm, Control, Decibels, Node, NodeKind, Rate, Signature, params,
     ports::{self, Direction, Group, Signal},
 };
 
@@ -62,7 +63,7 @@ impl Stage {
 
     /// The stages of a node of `kind`, sources first.
     pub fn of(kind: NodeKind) -> &'static [Stage] {
-        use NodeKind::{Bus, Click, Delay, Feedback, Input, Master, Output, Send, Tone, Track};
+        use NodeKind::{Bus, Click, Delay, Feedback, Group, Input, Master, Output, Send, Tone, Track, Vca};
         match kind {
             Track => &[Stage::Player, Stage::Source, Stage::Strip],
             Input => &[Stage::Whole(Input)],
@@ -74,6 +75,8 @@ impl Stage {
             Delay => &[Stage::Whole(Delay)],
             Click => &[Stage::Whole(Click)],
             Feedback => &[Stage::FeedbackIn, Stage::FeedbackOut],
+            // What they do is done in the strips of their members.
+            Vca | Group => &[],
         }
     }
 
@@ -119,9 +122,10 @@ impl Stage {
     }
 
     /// How many frames a new processor takes until its output has nothing of its empty beginning in it.
-    pub fn warm_up(self, node: &Node) -> u64 {
+    pub fn warm_up(self, node: &Node, rate: Rate) -> u64 {
         match self {
             Self::Whole(NodeKind::Delay) => number(node, "frames") as u64,
+            Self::Whole(NodeKind::Output) => output_delay(node, rate),
             _ => 0,
         }
     }
@@ -135,6 +139,11 @@ impl Stage {
 /// The number of a parameter that the kind is known to have.
 pub(crate) fn number(node: &Node, name: &str) -> f64 {
     params::number(node, name).unwrap_or(0.0)
+}
+
+/// How many frames later an output is heard than it could be.
+fn output_delay(node: &Node, rate: Rate) -> u64 {
+    rate.frames_in_ms(number(node, "delay"))
 }
 
 /// A gain in dB as a factor; what is no gain is silence.
@@ -172,6 +181,10 @@ pub struct Order<'a> {
     pub rate: Rate,
     /// The tempo.
     pub tempo: Bpm,
+    /// The time signature.
+    pub signature: Signature,
+    /// What VCAs and groups do to the node.
+    pub control: Control,
     /// The longest block, in frames.
     pub max_block: usize,
     /// The clips of a player.
@@ -201,17 +214,24 @@ impl Workshop for BuiltIn {
 
 /// [control thread] Makes the processor of a stage of a built-in node.
 pub fn build(order: Order<'_>) -> Built {
-    let Order { stage, node, rate, tempo, max_block, playlist } = order;
+    let Order { stage, node, rate, tempo, signature, control, max_block, playlist } = order;
     let silent = |processor: Box<dyn Processor>| Built { processor, meter: None };
     match stage {
         Stage::Player => silent(Box::new(player::Player::new(node.channels, max_block, playlist))),
         Stage::Source | Stage::FeedbackIn | Stage::FeedbackOut => silent(Box::new(through::Through)),
+        Stage::Whole(NodeKind::Output) if output_delay(node, rate) > 0 => {
+            silent(Box::new(delay::Delay::new(node.channels, output_delay(node, rate))))
+        }
         Stage::Whole(NodeKind::Input | NodeKind::Output) => silent(Box::new(through::Through)),
         Stage::Whole(NodeKind::Tone) => silent(Box::new(tone::Tone::new(node, rate))),
-        Stage::Whole(NodeKind::Click) => silent(Box::new(click::Click::new(node, rate, tempo, max_block))),
-        Stage::Whole(NodeKind::Delay) => silent(Box::new(delay::Delay::new(node))),
+        Stage::Whole(NodeKind::Click) => {
+            silent(Box::new(click::Click::new(node, rate, (tempo, signature), max_block)))
+        }
+        Stage::Whole(NodeKind::Delay) => {
+            silent(Box::new(delay::Delay::new(node.channels, number(node, "frames") as u64)))
+        }
         Stage::Strip | Stage::Whole(_) => {
-            let strip = strip::Strip::new(node);
+            let strip = strip::Strip::new(node, control, rate, max_block);
             let meter = strip.meter();
             Built { processor: Box::new(strip), meter: Some(meter) }
         }

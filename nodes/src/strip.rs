@@ -1,67 +1,180 @@
-//! Gain, pan, mute and meter: the fader of tracks and buses, sends, and the master.
+//! Trim, polarity, gain, pan, mute and meter: the strips of tracks and buses, sends, and the master.
 
 use std::{f64::consts::FRAC_PI_4, ops::Range, sync::Arc};
 
-use aulos_protocol::{Node, NodeKind, ports};
+use aulos_protocol::{Control, Node, NodeKind, Rate, ports};
 
-use crate::{Cycle, Fade, Io, Meter, Processor, Progress, Setting, factor, number};
+use crate::{Cycle, Fade, Io, Meter, Processor, Progress, Setting, factor, meter::Gauge, number};
 
 /// A fader. With a pre-fader tap its first outputs are the tap, the panned ones follow.
 pub struct Strip {
+    values: Values,
     channels: usize,
-    /// The values that the gains are made of.
-    gain: f32,
-    pan: f64,
-    mute: bool,
-    pre_ignores_mute: bool,
-    has_pan: bool,
     has_pre: bool,
+    /// Trim and polarity of each input.
+    inputs: Vec<Fade>,
     /// The gain of each output after the tap.
     gains: Vec<Fade>,
     pre: Fade,
+    /// An input behind its trim.
+    trimmed: Vec<f32>,
     meter: Arc<Meter>,
+    gauges: Vec<Gauge>,
+}
+
+/// The parameters that the gains are made of.
+#[derive(Clone, Copy)]
+struct Values {
+    width: Width,
+    gain_db: f64,
+    /// What VCAs add to it.
+    vca_db: f64,
+    pan: f64,
+    pan_law: PanLaw,
+    trim: f32,
+    polarity: Polarity,
+    mute: bool,
+    /// Whether a VCA or group mutes it.
+    group_mute: bool,
+    pre_ignores_mute: bool,
+}
+
+/// What pan does.
+#[derive(Clone, Copy, PartialEq)]
+enum Width {
+    /// One channel is panned to two.
+    Mono,
+    /// Two channels are balanced.
+    Stereo,
+    /// Nothing.
+    Other,
+}
+
+/// How loud a mono strip is in the middle, each side.
+#[derive(Clone, Copy, PartialEq)]
+enum PanLaw {
+    /// −3 dB: the sum of the powers is constant.
+    Power,
+    /// −4.5 dB: half way, in dB.
+    Between,
+    /// −6 dB: the sum of the amplitudes is constant.
+    Sum,
+}
+
+/// Which channels are turned upside down.
+#[derive(Clone, Copy, PartialEq)]
+enum Polarity {
+    Normal,
+    All,
+    Only(usize),
+}
+
+/// In the order of the parameter's names.
+fn pan_law(number: f64) -> PanLaw {
+    [PanLaw::Power, PanLaw::Between, PanLaw::Sum].get(number as usize).copied().unwrap_or(PanLaw::Power)
+}
+
+/// In the order of the parameter's names.
+fn polarity(number: f64) -> Polarity {
+    [Polarity::Normal, Polarity::All, Polarity::Only(0), Polarity::Only(1)]
+        .get(number as usize)
+        .copied()
+        .unwrap_or(Polarity::Normal)
+}
+
+impl Values {
+    fn new(node: &Node, control: Control) -> Self {
+        let level = if node.kind == NodeKind::Send { "level" } else { "gain" };
+        Self {
+            width: match (node.kind, node.channels) {
+                (NodeKind::Master, _) => Width::Other,
+                (_, 1) => Width::Mono,
+                (_, 2) => Width::Stereo,
+                _ => Width::Other,
+            },
+            gain_db: number(node, level),
+            vca_db: control.gain_db,
+            pan: number(node, "pan"),
+            pan_law: pan_law(number(node, "pan_law")),
+            trim: factor(number(node, "trim")),
+            polarity: polarity(number(node, "polarity")),
+            mute: number(node, "mute") != 0.0,
+            group_mute: control.mute,
+            pre_ignores_mute: number(node, "pre_ignores_mute") != 0.0,
+        }
+    }
+
+    /// Takes a setting in; false if it is none of the strip's.
+    fn set(&mut self, setting: &Setting) -> bool {
+        let value = setting.value;
+        match setting.param {
+            "gain" | "level" => self.gain_db = value,
+            "vca" => self.vca_db = value,
+            "pan" => self.pan = value,
+            "pan_law" => self.pan_law = pan_law(value),
+            "trim" => self.trim = factor(value),
+            "polarity" => self.polarity = polarity(value),
+            "mute" => self.mute = value != 0.0,
+            "group_mute" => self.group_mute = value != 0.0,
+            "pre_ignores_mute" => self.pre_ignores_mute = value != 0.0,
+            _ => return false,
+        }
+        true
+    }
+
+    fn is_muted(&self) -> bool {
+        self.mute || self.group_mute
+    }
+
+    fn input(&self, channel: usize) -> f32 {
+        match self.polarity {
+            Polarity::Normal => self.trim,
+            Polarity::Only(other) if other != channel => self.trim,
+            Polarity::All | Polarity::Only(_) => -self.trim,
+        }
+    }
+
+    fn pre(&self) -> f32 {
+        if self.is_muted() && !self.pre_ignores_mute { 0.0 } else { 1.0 }
+    }
+
+    fn output(&self, output: usize) -> f32 {
+        if self.is_muted() {
+            return 0.0;
+        }
+        let gain = factor(self.gain_db + self.vca_db);
+        let (left, right) = match self.width {
+            Width::Mono => self.pan_law.sides(self.pan),
+            Width::Stereo => balance(self.pan),
+            Width::Other => return gain,
+        };
+        gain * if output == 0 { left } else { right }
+    }
 }
 
 impl Strip {
-    pub(crate) fn new(node: &Node) -> Self {
+    pub(crate) fn new(node: &Node, control: Control, rate: Rate, max_block: usize) -> Self {
+        let values = Values::new(node, control);
+        let channels = usize::from(node.channels);
         let outputs = match node.kind {
-            NodeKind::Master => node.channels,
-            _ => ports::panned(node.channels),
+            NodeKind::Master => channels,
+            _ => usize::from(ports::panned(node.channels)),
         };
-        let level = if node.kind == NodeKind::Send { "level" } else { "gain" };
-        let mut strip = Self {
-            channels: usize::from(node.channels),
-            gain: factor(number(node, level)),
-            pan: number(node, "pan"),
-            mute: number(node, "mute") != 0.0,
-            pre_ignores_mute: number(node, "pre_ignores_mute") != 0.0,
-            has_pan: node.kind != NodeKind::Master && node.channels <= 2,
+        Self {
+            values,
+            channels,
             has_pre: matches!(node.kind, NodeKind::Track | NodeKind::Bus),
-            gains: vec![Fade::still(0.0); usize::from(outputs)],
-            pre: Fade::still(1.0),
-            meter: Arc::new(Meter::new(usize::from(outputs))),
-        };
-        for output in 0..strip.gains.len() {
-            strip.gains[output] = Fade::still(strip.target(output));
+            inputs: (0..channels).map(|channel| Fade::still(values.input(channel))).collect(),
+            gains: (0..outputs).map(|output| Fade::still(values.output(output))).collect(),
+            pre: Fade::still(values.pre()),
+            trimmed: vec![0.0; max_block],
+            meter: Arc::new(Meter::new(outputs)),
+            gauges: vec![Gauge::new(rate); outputs],
         }
-        strip.pre = Fade::still(strip.pre_target());
-        strip
     }
 
     pub(crate) fn meter(&self) -> Arc<Meter> {
         self.meter.clone()
-    }
-
-    /// The gain that an output is to have.
-    fn target(&self, output: usize) -> f32 {
-        if self.mute {
-            return 0.0;
-        }
-        if !self.has_pan {
-            return self.gain;
-        }
-        let (left, right) = if self.channels == 1 { constant_power(self.pan) } else { balance(self.pan) };
-        self.gain * if output == 0 { left } else { right }
     }
 
     /// The first output after the tap.
@@ -69,35 +182,47 @@ impl Strip {
         if self.has_pre { self.channels } else { 0 }
     }
 
-    fn render(&self, frame: u64, stretch: Range<usize>, io: &mut Io<'_>) {
+    fn render(&mut self, frame: u64, stretch: Range<usize>, io: &mut Io<'_>) {
         let frame = frame + stretch.start as u64;
-        if self.has_pre {
-            for channel in 0..self.channels {
-                let (x, y) = io.pair(channel, channel);
-                self.pre.apply(frame, &x[stretch.clone()], &mut y[stretch.clone()]);
+        let (first, is_mono) = (self.first_output(), self.channels == 1);
+        for channel in 0..self.channels {
+            let input = &self.inputs[channel];
+            let is_plain = input.is_still(frame) && input.target() == 1.0;
+            if !is_plain {
+                input.apply(frame, &io.input(channel)[stretch.clone()], &mut self.trimmed[stretch.clone()]);
             }
+            let mut put = |gain: &Fade, output: usize| {
+                let (x, y) = io.pair(channel, output);
+                let x = if is_plain { &x[stretch.clone()] } else { &self.trimmed[stretch.clone()] };
+                gain.apply(frame, x, &mut y[stretch.clone()]);
+            };
+            if self.has_pre {
+                put(&self.pre, channel);
+            }
+            let outputs = if is_mono { 0..self.gains.len() } else { channel..channel + 1 };
+            outputs.for_each(|output| put(&self.gains[output], first + output));
         }
-        for (output, gain) in self.gains.iter().enumerate() {
-            let (x, y) = io.pair(output.min(self.channels - 1), self.first_output() + output);
-            gain.apply(frame, &x[stretch.clone()], &mut y[stretch.clone()]);
-        }
-    }
-
-    fn pre_target(&self) -> f32 {
-        if self.mute && !self.pre_ignores_mute { 0.0 } else { 1.0 }
     }
 }
 
-/// The −3 dB law: the sum of the powers is constant (sine and cosine of a quarter turn).
-fn constant_power(pan: f64) -> (f32, f32) {
-    if pan <= -1.0 {
-        return (1.0, 0.0);
+impl PanLaw {
+    /// Left and right of a mono strip. The ends are exact: one side has all of it.
+    fn sides(self, pan: f64) -> (f32, f32) {
+        if pan <= -1.0 {
+            return (1.0, 0.0);
+        }
+        if pan >= 1.0 {
+            return (0.0, 1.0);
+        }
+        let angle = (pan + 1.0) * FRAC_PI_4;
+        let (power, sum) = ([angle.cos(), angle.sin()], [(1.0 - pan) / 2.0, (1.0 + pan) / 2.0]);
+        let side = |side: usize| match self {
+            Self::Power => power[side],
+            Self::Between => (power[side] * sum[side]).sqrt(),
+            Self::Sum => sum[side],
+        };
+        (side(0) as f32, side(1) as f32)
     }
-    if pan >= 1.0 {
-        return (0.0, 1.0);
-    }
-    let angle = (pan + 1.0) * FRAC_PI_4;
-    (angle.cos() as f32, angle.sin() as f32)
 }
 
 /// Stereo: the side that the pan goes away from is turned down, the other stays as it is.
@@ -113,30 +238,26 @@ impl Processor for Strip {
             settings.iter().for_each(|setting| self.set(setting));
             self.render(cycle.frame, stretch, io);
         }
-        for output in 0..self.gains.len() {
-            self.meter.look(output, io.output(self.first_output() + output));
+        let first = self.first_output();
+        for (output, gauge) in self.gauges.iter_mut().enumerate() {
+            gauge.look(&self.meter, output, io.output(first + output));
         }
         Progress::Done
     }
 
     fn set(&mut self, setting: &Setting) {
-        match setting.param {
-            "gain" | "level" => self.gain = factor(setting.value),
-            "pan" => self.pan = setting.value,
-            "mute" => self.mute = setting.value != 0.0,
-            "pre_ignores_mute" => self.pre_ignores_mute = setting.value != 0.0,
-            _ => return,
+        if !self.values.set(setting) {
+            return;
         }
-        for output in 0..self.gains.len() {
-            let target = self.target(output);
-            if self.gains[output].target() != target {
-                self.gains[output].turn(target, setting.frame, setting.frame, setting.fade);
+        let values = self.values;
+        let turn = |fade: &mut Fade, target: f32| {
+            if fade.target() != target {
+                fade.turn(target, setting.frame, setting.frame, setting.fade);
             }
-        }
-        let pre = self.pre_target();
-        if self.pre.target() != pre {
-            self.pre.turn(pre, setting.frame, setting.frame, setting.fade);
-        }
+        };
+        self.inputs.iter_mut().enumerate().for_each(|(channel, fade)| turn(fade, values.input(channel)));
+        self.gains.iter_mut().enumerate().for_each(|(output, fade)| turn(fade, values.output(output)));
+        turn(&mut self.pre, values.pre());
     }
 }
 
@@ -145,12 +266,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pan_ends_are_exact_and_the_power_is_constant() {
-        assert_eq!(constant_power(-1.0), (1.0, 0.0));
-        assert_eq!(constant_power(1.0), (0.0, 1.0));
+    fn pan_laws_are_those_of_their_names() {
+        let db = |factor: f32| 20.0 * f64::from(factor).log10();
+        for (law, middle) in [(PanLaw::Power, -3.0103), (PanLaw::Between, -4.5154), (PanLaw::Sum, -6.0206)] {
+            assert_eq!((law.sides(-1.0), law.sides(1.0)), ((1.0, 0.0), (0.0, 1.0)));
+            let (left, right) = law.sides(0.0);
+            assert!((db(left) - middle).abs() < 1e-3 && (db(right) - middle).abs() < 1e-3);
+        }
         for step in 0..=100 {
-            let (left, right) = constant_power(f64::from(step) / 50.0 - 1.0);
+            let pan = f64::from(step) / 50.0 - 1.0;
+            let (left, right) = PanLaw::Power.sides(pan);
             assert!((left * left + right * right - 1.0).abs() < 1e-6);
+            let (sum_left, sum_right) = PanLaw::Sum.sides(pan);
+            assert!((sum_left + sum_right - 1.0).abs() < 1e-6);
+            // Half way between the two, in dB.
+            let (between, _) = PanLaw::Between.sides(pan);
+            assert!((between * between - left * sum_left).abs() < 1e-6);
         }
     }
 

@@ -184,15 +184,7 @@ mod tests {
     use super::*;
 
     fn tone() -> Tone {
-        let node = Node {
-            id: NodeId(1),
-            slug: Slug::new("tone").unwrap(),
-            kind: NodeKind::Tone,
-            channels: 1,
-            params: Default::default(),
-            clips: Vec::new(),
-            unknown: Default::default(),
-        };
+        let node = Node::new(NodeId(1), Slug::new("tone").unwrap(), NodeKind::Tone, 1);
         Tone::new(&node, Rate::default())
     }
 

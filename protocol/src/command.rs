@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bpm, ClipId, Decibels, Endpoint, Frames, NodeKind, Rate, Value};
+use crate::{Bpm, ClipId, Decibels, Endpoint, Frames, NodeKind, Rate, Signature, Value};
 
 /// A command. One variant is one undo step, a [`Command::Batch`] is one step too. Commands set, they do not
 /// nudge, so that saying one again is harmless.
@@ -21,7 +21,8 @@ pub enum Command {
         /// The node's name.
         node: String,
     },
-    /// Sets a parameter of a node.
+    /// Sets a parameter of a node. Where the node is in a group with `mix` on, its gain takes those of the other
+    /// members along by as many dB, and mute and solo are theirs too.
     #[serde(rename = "set")]
     SetParam {
         /// The node's name.
@@ -40,6 +41,9 @@ pub enum Command {
         /// The tempo.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tempo: Option<Bpm>,
+        /// The time signature.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<Signature>,
         /// The length of fades in ms, 0 to 1,000.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         edit_fade_ms: Option<f64>,
@@ -82,13 +86,48 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         length: Option<Frames>,
     },
-    /// Takes a clip off its track.
+    /// Takes a clip off its track, and where the track is in a group with `edit` on, the same clips off the other
+    /// members.
     #[serde(rename = "clip_remove")]
     RemoveClip {
         /// The track's name.
         track: String,
         /// The clip's number.
         clip: ClipId,
+    },
+    /// Moves a clip along its track, or changes which part of the file it plays; what is not named stays. Where the
+    /// track is in a group with `edit` on, the same clips of the other members change with it.
+    #[serde(rename = "clip_set")]
+    SetClip {
+        /// The track's name.
+        track: String,
+        /// The clip's number.
+        clip: ClipId,
+        /// Where on the timeline it begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Frames>,
+        /// How many frames of the file are left out at its beginning.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offset: Option<Frames>,
+        /// How long it sounds at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        length: Option<Frames>,
+    },
+    /// Makes strips members of a `vca` or `group`; those that are already stay.
+    #[serde(rename = "members_add")]
+    AddMembers {
+        /// The name of the `vca` or `group`.
+        group: String,
+        /// The names of the strips: tracks, buses, sends or the master.
+        nodes: Vec<String>,
+    },
+    /// Takes members out of a `vca` or `group`.
+    #[serde(rename = "members_remove")]
+    RemoveMembers {
+        /// The name of the `vca` or `group`.
+        group: String,
+        /// The names of the members.
+        nodes: Vec<String>,
     },
     /// Several commands that change the session, as one: all of them apply at one frame, or none.
     Batch {
@@ -264,6 +303,9 @@ impl Command {
             Self::Unlink { from, to } => format!("unlink {from} -> {to}"),
             Self::AddClip { track, file, .. } => format!("add {file} to {track}"),
             Self::RemoveClip { track, clip } => format!("remove clip {clip} of {track}"),
+            Self::SetClip { track, clip, .. } => format!("change clip {clip} of {track}"),
+            Self::AddMembers { group, nodes } => format!("add {} to {group}", few(nodes)),
+            Self::RemoveMembers { group, nodes } => format!("take {} out of {group}", few(nodes)),
             Self::Batch { commands } => match commands.as_slice() {
                 [only] => only.title(),
                 [first, rest @ ..] => format!("{} and {} more", first.title(), rest.len()),
@@ -303,6 +345,9 @@ impl Command {
             | Self::Unlink { .. }
             | Self::AddClip { .. }
             | Self::RemoveClip { .. }
+            | Self::SetClip { .. }
+            | Self::AddMembers { .. }
+            | Self::RemoveMembers { .. }
             | Self::Batch { .. } => Undo::Step,
             Self::Undo | Self::Redo => Undo::Never(MOVES),
             Self::Play | Self::Pause | Self::Stop | Self::Locate { .. } | Self::Loop { .. } => {
@@ -314,5 +359,14 @@ impl Command {
             Self::Render(_) | Self::CancelOperation { .. } => Undo::Never(OPERATION),
             Self::Step { .. } | Self::Shutdown => Undo::Never(CLOCK),
         }
+    }
+}
+
+/// Names for a title, which is short.
+fn few(names: &[String]) -> String {
+    match names {
+        [] => "nothing".into(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bpm, Frames, Link, LinkId, Node, NodeId};
+use crate::{Bpm, Frames, Link, LinkId, Node, NodeId, Signature};
 
 /// One change of the session. Setting is absolute, so that applying a change twice is harmless.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,9 @@ pub enum Change {
         name: String,
         /// The tempo.
         tempo: Bpm,
+        /// The time signature.
+        #[serde(default)]
+        signature: Signature,
         /// The length of fades, in ms.
         edit_fade_ms: f64,
         /// The longest latency that a node may report, in ms.
@@ -117,13 +120,19 @@ pub struct OperationState {
     pub report: Vec<String>,
 }
 
-/// The peaks of a node's meter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The levels of a node's meter, by channel; linear, 1 is full scale.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MeterReading {
     /// The node's name.
     pub node: String,
-    /// The highest absolute sample of each channel since the last reading, linear (1 is full scale).
+    /// The highest absolute sample since the last reading.
     pub peaks: Vec<f32>,
+    /// The root of the mean square of the last 300 ms.
+    #[serde(default)]
+    pub rms: Vec<f32>,
+    /// The highest absolute sample of the last 2 s; it falls when nothing higher came for 2 s.
+    #[serde(default)]
+    pub hold: Vec<f32>,
 }
 
 /// What moves all the time. Lossy: the newest wins.

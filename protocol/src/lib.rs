@@ -11,6 +11,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 mod command;
+mod control;
 mod error;
 mod event;
 mod ids;
@@ -25,6 +26,7 @@ mod value;
 pub mod wire;
 
 pub use command::{AudioFormat, Command, NewNode, Render, SampleDepth, Undo};
+pub use control::Control;
 pub use error::{Error, ErrorCode, Range, close_names};
 pub use event::{Change, Event, MeterReading, OperationState, Telemetry, TransportState};
 pub use ids::{ClipId, Endpoint, LinkId, NodeId, Slug};
@@ -34,7 +36,7 @@ pub use query::{
     Reply, State, Status, StreamStatus, Unaligned,
 };
 pub use session::{Clip, FORMAT, Link, Node, NodeKind, PortRef, Session};
-pub use units::{Bpm, Decibels, Frames, Rate};
+pub use units::{Bpm, Decibels, Frames, Rate, Signature};
 pub use value::{Name, Value};
 
 /// Version of the protocol spoken on the control socket.

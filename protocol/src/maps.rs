@@ -16,6 +16,8 @@ pub struct Nodes {
     by_name: OrdSet<(Slug, NodeId)>,
     /// How many there are of each kind.
     of_kind: [usize; NodeKind::ALL.len()],
+    /// (member, whose member it is)
+    controlled: OrdSet<(NodeId, NodeId)>,
 }
 
 impl Nodes {
@@ -29,6 +31,10 @@ impl Nodes {
         }
         old.iter().for_each(|old| self.of_kind[old.kind as usize] -= 1);
         self.of_kind[new.kind as usize] += 1;
+        if old.as_ref().is_none_or(|old| old.members != new.members) {
+            old.iter().for_each(|old| self.forget_members(old));
+            self.controlled.extend(new.members.iter().map(|member| (*member, new.id)));
+        }
         old
     }
 
@@ -36,8 +42,21 @@ impl Nodes {
     pub fn remove(&mut self, id: NodeId) -> Option<Arc<Node>> {
         let old = self.map.remove(&id)?;
         self.forget_name(&old);
+        self.forget_members(&old);
         self.of_kind[old.kind as usize] -= 1;
         Some(old)
+    }
+
+    fn forget_members(&mut self, node: &Node) {
+        for member in &node.members {
+            self.controlled.remove(&(*member, node.id));
+        }
+    }
+
+    /// The nodes whose member a node is, in the order of their numbers.
+    pub fn controlling(&self, member: NodeId) -> impl Iterator<Item = &Arc<Node>> {
+        let all = self.controlled.range((member, FIRST_NODE)..=(member, LAST_NODE));
+        all.filter_map(|(_, group)| self.map.get(group))
     }
 
     fn forget_name(&mut self, node: &Node) {
@@ -187,9 +206,7 @@ mod tests {
     use crate::PortRef;
 
     fn node(id: u64, slug: &str, kind: NodeKind) -> Arc<Node> {
-        let slug = Slug::new(slug).unwrap();
-        let (params, unknown) = Default::default();
-        Arc::new(Node { id: NodeId(id), slug, kind, channels: 1, params, clips: Vec::new(), unknown })
+        Arc::new(Node::new(NodeId(id), Slug::new(slug).unwrap(), kind, 1))
     }
 
     fn link(id: u64, from: u64, to: u64) -> Arc<Link> {

@@ -17,9 +17,10 @@ pub fn apply(session: &mut Session, change: &Change) {
         Change::LinkGone(id) => {
             session.links.remove(*id);
         }
-        Change::Session { name, tempo, edit_fade_ms, max_latency_ms, next_id } => {
+        Change::Session { name, tempo, signature, edit_fade_ms, max_latency_ms, next_id } => {
             session.name.clone_from(name);
             session.tempo = *tempo;
+            session.signature = *signature;
             session.edit_fade_ms = *edit_fade_ms;
             session.max_latency_ms = *max_latency_ms;
             session.next_id = *next_id;
@@ -70,6 +71,7 @@ pub fn difference(old: &Session, new: &Session) -> Vec<Change> {
     let properties = |session: &Session| Change::Session {
         name: session.name.clone(),
         tempo: session.tempo,
+        signature: session.signature,
         edit_fade_ms: session.edit_fade_ms,
         max_latency_ms: session.max_latency_ms,
         next_id: session.next_id,

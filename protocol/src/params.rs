@@ -55,6 +55,8 @@ pub enum Effect {
     Routes,
     /// Another processor takes over, with a crossfade.
     Rebuilds,
+    /// Nothing is heard of it.
+    Unheard,
 }
 
 /// What there is to know about a parameter.
@@ -80,6 +82,17 @@ pub struct Param {
 pub const MAX_DELAY_FRAMES: u64 = 1_920_000;
 
 macro_rules! param {
+    ($name:literal, choice $names:expr, $default:literal, $effect:ident, $text:literal) => {
+        Param {
+            name: $name,
+            unit: Unit::Choice($names),
+            min: 0.0,
+            max: $names.len() as f64 - 1.0,
+            default: Value::name($default),
+            effect: Effect::$effect,
+            text: $text,
+        }
+    };
     ($name:literal, $unit:ident, $min:expr, $max:expr, $default:expr, $effect:ident, $text:literal) => {
         Param {
             name: $name,
@@ -102,7 +115,37 @@ const PAN: Param = param!(
     1.0,
     Value::Number(0.0),
     Moves,
-    "Position: a mono strip is panned with the -3 dB law, a stereo strip balanced."
+    "Position: a mono strip is panned by its pan_law, a stereo strip balanced."
+);
+const PAN_LAW: Param = param!(
+    "pan_law",
+    choice & ["-3dB", "-4.5dB", "-6dB"],
+    "-3dB",
+    Moves,
+    "How loud both sides are in the middle: -3dB for constant power, -6dB for a constant sum."
+);
+const TRIM: Param = param!(
+    "trim",
+    Decibels,
+    -24.0,
+    24.0,
+    Value::Number(0.0),
+    Moves,
+    "Level in front of everything else in the strip, the pre-fader tap included."
+);
+const POLARITY: Param = param!(
+    "polarity",
+    choice & ["normal", "inverted"],
+    "normal",
+    Moves,
+    "Turns the signal upside down, in front of the pre-fader tap."
+);
+const STEREO_POLARITY: Param = param!(
+    "polarity",
+    choice & ["normal", "inverted", "left", "right"],
+    "normal",
+    Moves,
+    "Turns both sides or one of them upside down, in front of the pre-fader tap."
 );
 const MUTE: Param = param!("mute", Switch, 0.0, 1.0, Value::Switch(false), Moves, "Silences the strip.");
 const PRE_IGNORES_MUTE: Param = param!(
@@ -113,6 +156,53 @@ const PRE_IGNORES_MUTE: Param = param!(
     Value::Switch(false),
     Moves,
     "Lets the pre-fader tap sound while the strip is muted."
+);
+const VCA_GAIN: Param = param!(
+    "gain",
+    Decibels,
+    -144.0,
+    12.0,
+    Value::Number(0.0),
+    Moves,
+    "What is added to the gain of every member."
+);
+const MUTE_MEMBERS: Param = param!(
+    "mute",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    Moves,
+    "Silences every member; their own mutes stay as they are."
+);
+const SOLO_MEMBERS: Param =
+    param!("solo", Switch, 0.0, 1.0, Value::Switch(false), Gates, "Solos every member that can be soloed.");
+const MIX: Param = param!(
+    "mix",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    Unheard,
+    "Takes the other members along when the gain of one moves, and when one is muted or soloed."
+);
+const EDIT: Param = param!(
+    "edit",
+    Switch,
+    0.0,
+    1.0,
+    Value::Switch(false),
+    Unheard,
+    "Changes the clips that the other members have at the same place when one of them is moved, cut or taken off."
+);
+const OUTPUT_DELAY: Param = param!(
+    "delay",
+    Milliseconds,
+    0.0,
+    1000.0,
+    Value::Number(0.0),
+    Rebuilds,
+    "How much later the output is heard, for loudspeakers that stand nearer than others; no latency is reported for it."
 );
 const LEVEL: Param = param!("level", Decibels, -144.0, 12.0, Value::Number(0.0), Moves, "Level of the send.");
 const TONE_LEVEL: Param =
@@ -194,8 +284,24 @@ const ALIGN_GROUP: Param = param!(
 );
 const CLICK_LEVEL: Param =
     param!("level", Decibels, -144.0, 0.0, Value::Number(-12.0), Moves, "Peak level of the accented click.");
-const BEATS: Param =
-    param!("beats", Count, 1.0, 32.0, Value::Number(4.0), Moves, "Beats in a bar; the first is accented.");
+const BEATS: Param = param!(
+    "beats",
+    Count,
+    0.0,
+    32.0,
+    Value::Number(0.0),
+    Moves,
+    "Beats in a bar, of which the first is accented; 0 for those of the session's time signature."
+);
+const CLICK_PATTERN: Param = param!(
+    "pattern",
+    Pattern,
+    0.0,
+    0.0,
+    Value::name("auto"),
+    Rebuilds,
+    "What sounds in a bar, in steps that share it evenly: X accent, x beat, o soft, . nothing; auto for every beat."
+);
 const NOTES: Param = param!(
     "notes",
     Switch,
@@ -215,30 +321,35 @@ const FEEDBACK_FRAMES: Param = param!(
     "How many frames later what goes in comes out; at least the session's max_block and the latency of its loop."
 );
 
-static TRACK: [Param; 7] = [GAIN, PAN, MUTE, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE, LOW_LATENCY_MONITOR];
-static WIDE_TRACK: [Param; 6] = [GAIN, MUTE, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE, LOW_LATENCY_MONITOR];
-static BUS: [Param; 6] = [GAIN, PAN, MUTE, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE];
-static WIDE_BUS: [Param; 5] = [GAIN, MUTE, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE];
-static SEND: [Param; 2] = [LEVEL, PAN];
-static WIDE_SEND: [Param; 1] = [LEVEL];
+static MONO_TRACK: [Param; 10] =
+    [GAIN, PAN, MUTE, TRIM, POLARITY, PAN_LAW, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE, LOW_LATENCY_MONITOR];
+static STEREO_TRACK: [Param; 9] =
+    [GAIN, PAN, MUTE, TRIM, STEREO_POLARITY, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE, LOW_LATENCY_MONITOR];
+static WIDE_TRACK: [Param; 8] =
+    [GAIN, MUTE, TRIM, POLARITY, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE, LOW_LATENCY_MONITOR];
+static MONO_BUS: [Param; 9] = [GAIN, PAN, MUTE, TRIM, POLARITY, PAN_LAW, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE];
+static STEREO_BUS: [Param; 8] = [GAIN, PAN, MUTE, TRIM, STEREO_POLARITY, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE];
+static WIDE_BUS: [Param; 7] = [GAIN, MUTE, TRIM, POLARITY, PRE_IGNORES_MUTE, SOLO, SOLO_SAFE];
+static MONO_SEND: [Param; 4] = [LEVEL, PAN, MUTE, PAN_LAW];
+static STEREO_SEND: [Param; 3] = [LEVEL, PAN, MUTE];
+static WIDE_SEND: [Param; 2] = [LEVEL, MUTE];
 static MASTER: [Param; 2] = [GAIN, MUTE];
 static TONE: [Param; 3] = [FREQUENCY, TONE_LEVEL, NOTES];
-static CLICK: [Param; 3] = [CLICK_LEVEL, BEATS, SAFE_FROM_SOLO];
+static CLICK: [Param; 4] = [CLICK_LEVEL, BEATS, CLICK_PATTERN, SAFE_FROM_SOLO];
 static FEEDBACK: [Param; 1] = [FEEDBACK_FRAMES];
 static DELAY: [Param; 2] = [DELAY_FRAMES, DELAY_REPORT];
 static INPUT: [Param; 1] = [FIRST_CHANNEL];
-static OUTPUT: [Param; 3] = [FIRST_CHANNEL, ALIGN_GROUP, SAFE_FROM_SOLO];
+static OUTPUT: [Param; 4] = [FIRST_CHANNEL, OUTPUT_DELAY, ALIGN_GROUP, SAFE_FROM_SOLO];
+static VCA: [Param; 3] = [VCA_GAIN, MUTE_MEMBERS, SOLO_MEMBERS];
+static GROUP: [Param; 3] = [MUTE_MEMBERS, MIX, EDIT];
 
 /// The parameters of a node of `kind` with `channels` channels. Strips and sends of more than two channels
 /// have no pan.
 pub fn of(kind: NodeKind, channels: u16) -> &'static [Param] {
     match kind {
-        NodeKind::Track if channels <= 2 => &TRACK,
-        NodeKind::Track => &WIDE_TRACK,
-        NodeKind::Bus if channels <= 2 => &BUS,
-        NodeKind::Bus => &WIDE_BUS,
-        NodeKind::Send if channels <= 2 => &SEND,
-        NodeKind::Send => &WIDE_SEND,
+        NodeKind::Track => by_width(channels, [&MONO_TRACK, &STEREO_TRACK, &WIDE_TRACK]),
+        NodeKind::Bus => by_width(channels, [&MONO_BUS, &STEREO_BUS, &WIDE_BUS]),
+        NodeKind::Send => by_width(channels, [&MONO_SEND, &STEREO_SEND, &WIDE_SEND]),
         NodeKind::Master => &MASTER,
         NodeKind::Tone => &TONE,
         NodeKind::Delay => &DELAY,
@@ -246,6 +357,17 @@ pub fn of(kind: NodeKind, channels: u16) -> &'static [Param] {
         NodeKind::Output => &OUTPUT,
         NodeKind::Click => &CLICK,
         NodeKind::Feedback => &FEEDBACK,
+        NodeKind::Vca => &VCA,
+        NodeKind::Group => &GROUP,
+    }
+}
+
+/// The table for one, two or more channels.
+fn by_width(channels: u16, [mono, stereo, wide]: [&'static [Param]; 3]) -> &'static [Param] {
+    match channels {
+        1 => mono,
+        2 => stereo,
+        _ => wide,
     }
 }
 

@@ -71,6 +71,7 @@ pub fn groups(kind: NodeKind, channels: u16) -> Vec<Group> {
         NodeKind::Send => vec![input("in"), output("out", panned(channels))],
         NodeKind::Master | NodeKind::Feedback => vec![input("in"), output("out", channels)],
         NodeKind::Delay => vec![input("in"), output("out", channels), midi_in, midi_out],
+        NodeKind::Vca | NodeKind::Group => Vec::new(),
     }
 }
 

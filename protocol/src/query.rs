@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, ClipId, Decibels, Frames, MeterReading, Node, OperationState, Range, Rate, Session,
+    Change, ClipId, Decibels, Frames, MeterReading, Node, OperationState, Range, Rate, Session, Signature,
     TransportState, Value,
 };
 
@@ -158,6 +158,9 @@ pub struct Status {
     pub rate: Rate,
     /// The tempo in bpm.
     pub tempo: f64,
+    /// The time signature.
+    #[serde(default)]
+    pub signature: Signature,
     /// The driver.
     pub driver: DriverStatus,
     /// The transport.

@@ -1,11 +1,15 @@
 //! The desired state as plain data.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bpm, ClipId, Decibels, Frames, LinkId, Links, NodeId, Nodes, Rate, Slug, Value};
+use crate::{Bpm, ClipId, Decibels, Frames, LinkId, Links, NodeId, Nodes, Rate, Signature, Slug, Value};
 
 /// The version of the session's format on disk.
 pub const FORMAT: u32 = 1;
@@ -28,6 +32,9 @@ pub struct Session {
     /// The tempo, constant over the timeline.
     #[serde(default)]
     pub tempo: Bpm,
+    /// The time signature, constant over the timeline.
+    #[serde(default)]
+    pub signature: Signature,
     /// How long links, parameters and transport take to fade, in ms; 0 to 1,000.
     #[serde(default = "default_edit_fade_ms")]
     pub edit_fade_ms: f64,
@@ -81,6 +88,7 @@ impl Session {
             name: name.into(),
             rate,
             tempo: Bpm::default(),
+            signature: Signature::default(),
             edit_fade_ms: default_edit_fade_ms(),
             max_block: default_max_block(),
             max_latency_ms: default_max_latency_ms(),
@@ -139,11 +147,15 @@ pub enum NodeKind {
     Click,
     /// Gives back what goes in some frames later, and may so close a loop.
     Feedback,
+    /// A fader that scales those of its members. Nothing is patched into it.
+    Vca,
+    /// Strips that are muted, mixed or edited together. Nothing is patched into it.
+    Group,
 }
 
 impl NodeKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Input,
         Self::Output,
         Self::Track,
@@ -154,6 +166,8 @@ impl NodeKind {
         Self::Delay,
         Self::Click,
         Self::Feedback,
+        Self::Vca,
+        Self::Group,
     ];
 
     /// The kind's name, as in JSON.
@@ -169,7 +183,19 @@ impl NodeKind {
             Self::Delay => "delay",
             Self::Click => "click",
             Self::Feedback => "feedback",
+            Self::Vca => "vca",
+            Self::Group => "group",
         }
+    }
+
+    /// Whether nodes of this kind have members, which they control.
+    pub fn has_members(self) -> bool {
+        matches!(self, Self::Vca | Self::Group)
+    }
+
+    /// Whether nodes of this kind have a fader, and so can be members.
+    pub fn is_strip(self) -> bool {
+        matches!(self, Self::Track | Self::Bus | Self::Send | Self::Master)
     }
 }
 
@@ -196,6 +222,9 @@ pub struct Node {
     /// The clips of a track, in the order of their numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clips: Vec<Clip>,
+    /// The members of a `vca` or `group`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub members: BTreeSet<NodeId>,
     /// Fields of a newer version.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -205,6 +234,12 @@ pub struct Node {
 impl Node {
     /// The most channels that a node can have.
     pub const MAX_CHANNELS: u16 = 64;
+
+    /// A node without parameters, clips or members.
+    pub fn new(id: NodeId, slug: Slug, kind: NodeKind, channels: u16) -> Self {
+        let (params, members, unknown) = Default::default();
+        Self { id, slug, kind, channels, params, clips: Vec::new(), members, unknown }
+    }
 }
 
 /// One port of a node.

@@ -107,6 +107,96 @@ impl<'de> Deserialize<'de> for Bpm {
     }
 }
 
+/// A time signature, written `4/4`: how many beats a bar has, and which note value a beat is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    beats: u8,
+    unit: u8,
+}
+
+impl Signature {
+    /// The most beats in a bar.
+    pub const MOST_BEATS: u8 = 32;
+
+    /// What a signature looks like, for error messages.
+    pub const EXPECTED: &str = "1 to 32 beats of 1, 2, 4, 8, 16 or 32, such as 4/4, 7/8 or 6/8";
+
+    /// A signature of `beats` beats, each a `unit`th note.
+    pub fn new(beats: u8, unit: u8) -> Option<Self> {
+        let fits = (1..=Self::MOST_BEATS).contains(&beats) && unit.is_power_of_two() && unit <= 32;
+        fits.then_some(Self { beats, unit })
+    }
+
+    /// How many beats a bar has.
+    pub fn beats(self) -> u8 {
+        self.beats
+    }
+
+    /// Which note value a beat is: 4 for quarters.
+    pub fn unit(self) -> u8 {
+        self.unit
+    }
+
+    /// How many quarter notes, which tempos count, a beat is.
+    pub fn quarters_per_beat(self) -> f64 {
+        4.0 / f64::from(self.unit)
+    }
+}
+
+impl Default for Signature {
+    fn default() -> Self {
+        Self { beats: 4, unit: 4 }
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.beats, self.unit)
+    }
+}
+
+impl std::str::FromStr for Signature {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| -> Option<u8> {
+            // As it is written, no other way.
+            text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+        };
+        let read = || {
+            let (beats, unit) = text.split_once('/')?;
+            Self::new(number(beats)?, number(unit)?)
+        };
+        read().ok_or_else(|| format!("a time signature is {}", Self::EXPECTED))
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Signature {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Signature".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "description": "A time signature, such as \"4/4\": beats in a bar, and the note value of a beat.",
+            "type": "string",
+            "pattern": "^([1-9]|[12][0-9]|3[0-2])/(1|2|4|8|16|32)$",
+        })
+    }
+}
+
 /// A gain in decibels. Silence is explicit, as JSON has no −∞: it is written `"-inf"`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Decibels(f64);
@@ -206,6 +296,17 @@ mod tests {
             let error = serde_json::from_str::<Decibels>(wrong).unwrap_err();
             assert!(error.to_string().contains("-inf"), "{error}");
         }
+    }
+
+    #[test]
+    fn signatures_are_read_as_they_are_written() {
+        for text in ["4/4", "7/8", "32/32", "1/1"] {
+            assert_eq!(text.parse::<Signature>().unwrap().to_string(), text);
+        }
+        for wrong in ["", "4", "4/", "/4", "0/4", "33/4", "4/3", "4/64", "+4/4", "4/4/4", " 4/4"] {
+            assert!(wrong.parse::<Signature>().is_err(), "{wrong:?}");
+        }
+        assert_eq!(Signature::new(6, 8).unwrap().quarters_per_beat(), 0.5);
     }
 
     #[test]

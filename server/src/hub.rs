@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     fn reading(node: &str, peak: f32) -> MeterReading {
-        MeterReading { node: node.into(), peaks: vec![peak] }
+        MeterReading { node: node.into(), peaks: vec![peak], ..Default::default() }
     }
 
     #[test]

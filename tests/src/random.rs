@@ -8,6 +8,7 @@ mod distribution;
 mod level;
 mod links;
 mod loops;
+mod mixing;
 mod numbers;
 mod patterns;
 mod rng;

@@ -189,12 +189,23 @@ fn a_report_longer_than_allowed_is_refused_and_changes_nothing() {
     let long =
         engine.perform(&set("d", "frames", 480_001.0)).and_then(|_| engine.perform(&set("d", "report", 1.0)));
     assert!(long.unwrap_err().message.contains("latency"));
-    let more =
-        Command::SetSession { name: None, tempo: None, edit_fade_ms: None, max_latency_ms: Some(30_000.0) };
+    let more = Command::SetSession {
+        name: None,
+        tempo: None,
+        signature: None,
+        edit_fade_ms: None,
+        max_latency_ms: Some(30_000.0),
+    };
     engine.perform(&more).unwrap();
     engine.perform(&set("d", "report", 1.0)).unwrap();
     // What is in use cannot be forbidden afterwards.
-    let less = Command::SetSession { name: None, tempo: None, edit_fade_ms: None, max_latency_ms: Some(5.0) };
+    let less = Command::SetSession {
+        name: None,
+        tempo: None,
+        signature: None,
+        edit_fade_ms: None,
+        max_latency_ms: Some(5.0),
+    };
     assert!(engine.perform(&less).is_err());
     let Some(Value::Switch(true)) = engine.controller.session().node("d").unwrap().params.get("report")
     else {

@@ -23,7 +23,13 @@ const EDITS: usize = 100;
 /// Slow sines through what is edited.
 fn edited() -> Vec<Command> {
     let mut commands = vec![
-        Command::SetSession { name: None, tempo: None, edit_fade_ms: Some(FADE_MS), max_latency_ms: None },
+        Command::SetSession {
+            name: None,
+            tempo: None,
+            signature: None,
+            edit_fade_ms: Some(FADE_MS),
+            max_latency_ms: None,
+        },
         add(NodeKind::Tone, "t0", 1, &[("frequency", 11.0), ("level", -20.0)]),
         add(NodeKind::Tone, "t1", 1, &[("frequency", 17.0), ("level", -20.0)]),
         add(NodeKind::Output, "out", 1, &[("first_channel", 1.0), ("align_group", 2.0)]),

@@ -214,6 +214,7 @@ fn notes_never_hang_whatever_is_unlinked_removed_or_stopped() {
         let commands = vec![
             Command::SetSession {
                 name: None,
+                signature: None,
                 tempo: aulos_protocol::Bpm::new(900.0),
                 edit_fade_ms: None,
                 max_latency_ms: None,

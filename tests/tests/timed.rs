@@ -144,7 +144,13 @@ fn what_begins_at_named_frames_is_the_same_at_any_block_size() {
 /// Ones on two ways, one of them latent, to two driver channels each by a bus.
 fn two_ways() -> Stepped {
     let session = session(vec![
-        Command::SetSession { name: None, tempo: None, edit_fade_ms: Some(0.0), max_latency_ms: None },
+        Command::SetSession {
+            name: None,
+            tempo: None,
+            signature: None,
+            edit_fade_ms: Some(0.0),
+            max_latency_ms: None,
+        },
         add(NodeKind::Input, "ones", 1, &[]),
         add(NodeKind::Delay, "late", 1, &[("frames", 100.0), ("report", 1.0)]),
         add(NodeKind::Bus, "early-bus", 2, &[]),
@@ -311,7 +317,13 @@ fn transport_changes_that_wait_for_room_are_on_the_same_frame_at_any_block_size(
     };
     let run = |block: usize| {
         let session = session(vec![
-            Command::SetSession { name: None, tempo: None, edit_fade_ms: Some(50.0), max_latency_ms: None },
+            Command::SetSession {
+                name: None,
+                tempo: None,
+                signature: None,
+                edit_fade_ms: Some(50.0),
+                max_latency_ms: None,
+            },
             add(NodeKind::Track, "track", 1, &[]),
             add(NodeKind::Output, "out", 2, &[]),
             link("track", "out"),

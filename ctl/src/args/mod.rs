@@ -4,7 +4,7 @@ mod nouns;
 
 use std::{path::PathBuf, time::Duration};
 
-use aulos_protocol::Rate;
+use aulos_protocol::{Rate, Signature};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use nouns::{
@@ -150,7 +150,7 @@ pub enum Verb {
     /// Set the loop, clear it with `off`, or print it
     #[command(after_long_help = position::HELP)]
     Loop(Loop),
-    /// Print the tempo, or set it
+    /// Print tempo and time signature, or set them
     Tempo(Tempo),
     /// Print when every stage is heard and how every link is delayed to match
     Latency,
@@ -294,6 +294,9 @@ pub struct Tempo {
     /// The tempo in beats a minute, 10 to 1000; +5 and 5- change it.
     #[arg(allow_hyphen_values = true)]
     pub bpm: Option<String>,
+    /// The time signature, such as 4/4 or 7/8; bars and the click follow it.
+    #[arg(long, short)]
+    pub signature: Option<Signature>,
 }
 
 /// Arguments of `meters`.

@@ -39,7 +39,7 @@ pub fn run(cx: &mut Context, args: &Ls) -> Result<(), Failure> {
 
 /// The clock of a session.
 pub fn clock(session: &Session) -> Clock {
-    Clock { rate: session.rate, tempo: session.tempo }
+    Clock { rate: session.rate, tempo: session.tempo, signature: session.signature }
 }
 
 fn json(session: &Session, what: Option<Listing>) -> Result<Json, Failure> {
@@ -120,7 +120,7 @@ pub fn tree(session: &Session, each_link: bool, paint: Paint) -> Vec<String> {
     let title = format!(
         "{}  {}",
         paint.bold(&plain(&session.name)),
-        paint.dim(&format!("{} Hz, {} bpm", session.rate.hz(), session.tempo.get()))
+        paint.dim(&format!("{} Hz, {} bpm in {}", session.rate.hz(), session.tempo.get(), session.signature))
     );
     let mut lines = vec![title];
     let last = heads.len().saturating_sub(1);
@@ -262,7 +262,7 @@ mod tests {
         snapshot("ls", &tree(&session, false, Paint::off()).join("\n"));
         snapshot("ls_every_link", &tree(&session, true, Paint::off()).join("\n"));
         let empty = Session::new("empty", aulos_protocol::Rate::default());
-        assert_eq!(tree(&empty, false, Paint::off()), ["empty  48000 Hz, 120 bpm"]);
+        assert_eq!(tree(&empty, false, Paint::off()), ["empty  48000 Hz, 120 bpm in 4/4"]);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Stop => cx.change(Command::Stop, |_, _| Ok("stopped".into())),
         Verb::Locate(args) => transport::locate(cx, args.position),
         Verb::Loop(args) => transport::set_loop(cx, &args),
-        Verb::Tempo(args) => transport::tempo(cx, args.bpm.as_deref()),
+        Verb::Tempo(args) => transport::tempo(cx, &args),
         Verb::Latency => latency::run(cx),
         Verb::Meters(args) => meters::run(cx, &args),
         Verb::Undo => sessions::undo(cx),

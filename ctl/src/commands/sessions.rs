@@ -55,7 +55,7 @@ fn set(
     done.extend(name.as_deref().map(|name| format!("name {}", plain(name))));
     done.extend(edit_fade_ms.map(|ms| format!("fades {ms} ms")));
     done.extend(max_latency_ms.map(|ms| format!("latencies up to {ms} ms")));
-    let command = Command::SetSession { name, tempo: None, edit_fade_ms, max_latency_ms };
+    let command = Command::SetSession { name, tempo: None, signature: None, edit_fade_ms, max_latency_ms };
     cx.change(command, |_, _| Ok(done.join(", ")))
 }
 
@@ -78,7 +78,7 @@ fn show(cx: &mut Context) -> Result<(), Failure> {
             let clips = session.nodes.values().map(|node| node.clips.len()).sum();
             cx.out.line(format_args!("name         {}", plain(&session.name)))?;
             cx.out.line(format_args!("rate         {} Hz", session.rate.hz()))?;
-            cx.out.line(format_args!("tempo        {} bpm", session.tempo.get()))?;
+            cx.out.line(format_args!("tempo        {} bpm in {}", session.tempo.get(), session.signature))?;
             cx.out.line(format_args!("fades        {} ms", session.edit_fade_ms))?;
             cx.out.line(format_args!("max block    {} frames", session.max_block))?;
             cx.out.line(format_args!("max latency  {} ms", session.max_latency_ms))?;

@@ -54,9 +54,10 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
     row(
         "",
         format!(
-            "{} Hz, {} bpm, {}, {}",
+            "{} Hz, {} bpm in {}, {}, {}",
             status.rate.hz(),
             status.tempo,
+            status.signature,
             count(status.nodes, "node"),
             count(status.links, "link"),
         ),

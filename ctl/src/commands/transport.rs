@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::{
     args,
+    args::Tempo,
     context::{Context, clock_of},
     failure::Failure,
     position::{Clock, Position},
@@ -66,19 +67,30 @@ pub fn loop_text(clock: Clock, range: Option<(aulos_protocol::Frames, aulos_prot
     }
 }
 
-/// Prints or sets the tempo.
+/// Prints or sets tempo and time signature.
 ///
 /// # Errors
 /// A tempo that cannot be read or lies outside its range, or the server's refusal.
-pub fn tempo(cx: &mut Context, text: Option<&str>) -> Result<(), Failure> {
-    let Some(text) = text else {
-        let tempo = cx.status()?.tempo;
+pub fn tempo(cx: &mut Context, args: &Tempo) -> Result<(), Failure> {
+    if args.bpm.is_none() && args.signature.is_none() {
+        let status = cx.status()?;
+        let (tempo, signature) = (status.tempo, status.signature);
         return if cx.out.is_json() {
-            cx.out.json(&json!({ "tempo": tempo }))
+            cx.out.json(&json!({ "tempo": tempo, "signature": signature }))
         } else {
-            cx.out.line(format_args!("{tempo} bpm"))
+            cx.out.line(format_args!("{tempo} bpm in {signature}"))
         };
-    };
+    }
+    let tempo = args.bpm.as_deref().map(|text| wanted_tempo(cx, text)).transpose()?;
+    let signature = args.signature;
+    let command =
+        Command::SetSession { name: None, tempo, signature, edit_fade_ms: None, max_latency_ms: None };
+    let words = [tempo.map(|bpm| format!("{} bpm", bpm.get())), signature.map(|s| s.to_string())];
+    let words: Vec<_> = words.into_iter().flatten().collect();
+    cx.change(command, |_, _| Ok(words.join(" in ")))
+}
+
+fn wanted_tempo(cx: &mut Context, text: &str) -> Result<Bpm, Failure> {
     let bpm = match values::absolute_or_difference(text, "bpm") {
         Some((Some(bpm), _)) => bpm,
         Some((None, Some(difference))) => {
@@ -94,13 +106,10 @@ pub fn tempo(cx: &mut Context, text: Option<&str>) -> Result<(), Failure> {
             return Err(Failure::Usage(error.expected("a tempo such as 120, 92.5bpm, +5 or 5-")));
         }
     };
-    let tempo = Bpm::new(bpm).ok_or_else(|| {
+    Bpm::new(bpm).ok_or_else(|| {
         let range = Range { min: Bpm::MIN, max: Bpm::MAX, unit: "bpm".into() };
         Failure::Usage(Error::out_of_range("the tempo", bpm, range))
-    })?;
-    let command =
-        Command::SetSession { name: None, tempo: Some(tempo), edit_fade_ms: None, max_latency_ms: None };
-    cx.change(command, |_, _| Ok(format!("{bpm} bpm")))
+    })
 }
 
 /// Moves the clock of the stepped driver.

@@ -168,6 +168,7 @@ mod tests {
             Change::Session {
                 name: "night\n".into(),
                 tempo: Bpm::new(90.0).unwrap(),
+                signature: "6/8".parse().unwrap(),
                 edit_fade_ms: 10.0,
                 max_latency_ms: 20_000.0,
                 next_id: 43,
@@ -219,7 +220,7 @@ mod tests {
             load: 0.034,
             late: 1,
             underruns: 0,
-            meters: vec![MeterReading { node: "drums".into(), peaks: vec![0.5, 0.0] }],
+            meters: vec![MeterReading { node: "drums".into(), peaks: vec![0.5, 0.0], ..Default::default() }],
         };
         text.push(telemetry_line(list::clock(&state.session), &telemetry));
         snapshot("watch", &text.join("\n"));

@@ -128,6 +128,7 @@ impl Levels {
         let reading = |strip: &Strip| MeterReading {
             node: strip.node.clone(),
             peaks: strip.channels.iter().map(|level| level.peak).collect(),
+            ..MeterReading::default()
         };
         self.strips.iter().map(reading).collect()
     }
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     fn reading(peaks: &[f32]) -> Vec<MeterReading> {
-        vec![MeterReading { node: "drums".into(), peaks: peaks.to_vec() }]
+        vec![MeterReading { node: "drums".into(), peaks: peaks.to_vec(), ..Default::default() }]
     }
 
     #[test]

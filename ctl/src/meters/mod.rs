@@ -96,13 +96,20 @@ fn print(cx: &mut Context, meters: &[MeterReading]) -> Result<(), Failure> {
     let clock = clock_of(&status)?;
     let position = clock.both(status.transport.position);
     cx.out.line(format_args!("{state}  {position}  load {:.1} %", status.driver.load * 100.0))?;
-    let mut table = Table::new(&[Side::Left, Side::Left, Side::Right]);
+    let mut table = Table::new(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Right]);
     for meter in meters {
+        // The highest of a while have no other numbers.
+        let beside = |name: &str, levels: &[f32], channel: usize| {
+            let level = levels.get(channel).map(|level| format!("{name} {} dB", decibels(*level)));
+            (level.unwrap_or_default(), Style::Dim)
+        };
         for (channel, peak) in meter.peaks.iter().enumerate() {
             table.row([
                 (plain(&meter.node).into_owned(), Style::Bold),
                 (channel_name(meter.peaks.len(), channel), Style::Dim),
                 (format!("{} dB", decibels(*peak)), Style::Plain),
+                beside("rms", &meter.rms, channel),
+                beside("held", &meter.hold, channel),
             ]);
         }
     }

@@ -225,14 +225,17 @@ fn fit(line: Line, width: usize, paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aulos_protocol::{Bpm, MeterReading, Rate};
+    use aulos_protocol::{Bpm, MeterReading, Rate, Signature};
     use proptest::prelude::*;
 
     use super::*;
     use crate::samples::snapshot;
 
     fn view() -> View {
-        View::new(Clock { rate: Rate::default(), tempo: Bpm::default() }, Paint::off())
+        {
+            let signature = Signature::default();
+            View::new(Clock { rate: Rate::default(), tempo: Bpm::default(), signature }, Paint::off())
+        }
     }
 
     fn telemetry(frame: u64, meters: &[(&str, &[f32])]) -> Telemetry {
@@ -244,7 +247,11 @@ mod tests {
             underruns: 1,
             meters: meters
                 .iter()
-                .map(|(node, peaks)| MeterReading { node: (*node).into(), peaks: peaks.to_vec() })
+                .map(|(node, peaks)| MeterReading {
+                    node: (*node).into(),
+                    peaks: peaks.to_vec(),
+                    ..Default::default()
+                })
                 .collect(),
         }
     }

@@ -167,7 +167,7 @@ fn telemetry(round: u64) -> FromServer {
 }
 
 fn meters(peak: f32) -> Vec<MeterReading> {
-    vec![MeterReading { node: "drums".into(), peaks: vec![peak, 0.0] }]
+    vec![MeterReading { node: "drums".into(), peaks: vec![peak, 0.0], ..Default::default() }]
 }
 
 fn would_change() -> Reply {

@@ -330,23 +330,30 @@ impl Rack {
                 let mut playlist = if kind == Stage::Player { self.playlist(node) } else { Playlist::new() };
                 // What fades out does so in the player that has played it.
                 playlist.retain(|clip| !clip.dying);
-                let (rate, max_block, tempo) = (self.rate, self.max_block, session.tempo);
-                let built =
-                    self.workshop.build(Order { stage: kind, node, rate, tempo, max_block, playlist });
+                let built = self.workshop.build(Order {
+                    stage: kind,
+                    node,
+                    rate: self.rate,
+                    tempo: session.tempo,
+                    signature: session.signature,
+                    control: session.control(node.id),
+                    max_block: self.max_block,
+                    playlist,
+                });
                 lane = self.workshop.lateness(kind, node).map(|policy| Shape {
                     policy,
                     inputs: kind.inputs(node),
                     outputs: kind.outputs(node),
                     midi_outputs: kind.ports(node, Direction::Out, Signal::Midi),
                     latency: timing.latency,
-                    max_block,
+                    max_block: self.max_block,
                     later: u64::from(session.max_block),
                 });
                 let unit = Unit::new(built.processor, lane.map(Lane::new));
                 (Work::Process(Arc::new(Slot::new(self.token, unit))), built.meter)
             }
         };
-        let warm_up = stage.stage.warm_up(node);
+        let warm_up = stage.stage.warm_up(node, self.rate);
         let ready = Moment::new(self.batch, Lead::default());
         Instance {
             node: node.clone(),
@@ -483,9 +490,10 @@ impl Rack {
     }
 
     /// The processors of a node, for messages to it: those that it has, and those that are heard until these are.
-    pub fn units(&self, node: &Node) -> impl Iterator<Item = Addressee> {
-        let of_stage = |stage: &Stage| {
-            let stage = StageId { node: node.id, stage: *stage };
+    pub fn units<'a>(&'a self, node: &Node) -> impl Iterator<Item = Addressee> + use<'a> {
+        let id = node.id;
+        let of_stage = move |stage: &Stage| {
+            let stage = StageId { node: id, stage: *stage };
             let first = InstanceId { stage, generation: 0 };
             let last = InstanceId { stage, generation: u32::MAX };
             self.instances.range(first..=last).filter_map(move |(id, instance)| match &instance.work {

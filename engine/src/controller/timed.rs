@@ -1,8 +1,8 @@
 //! Changes that begin at a frame that is said.
 
-use aulos_protocol::{Change, Command, Error, ErrorCode, Session, Undo, mirror, params};
+use aulos_protocol::{Change, Command, Error, ErrorCode, NodeId, Session, Undo, mirror};
 
-use super::{Controller, Performed, needs_plan};
+use super::{Controller, Moved, Performed, moved, needs_plan};
 use crate::{
     handoff::Batch,
     session::{self, Outcome},
@@ -17,7 +17,7 @@ impl Controller {
     pub fn perform_at(&mut self, command: &Command, frame: u64) -> Result<Performed, Error> {
         self.room()?;
         let (new, outcome, changes) = self.timed_change(command)?;
-        self.room_for_timed(&changes, frame)?;
+        self.room_for_timed(&new, frame)?;
         // What was said before must be on its way before.
         self.flush_now()?;
         self.rack.begin(self.ticket + 1);
@@ -67,27 +67,22 @@ impl Controller {
     }
 
     /// Counts the timed settings to come, so that none of them finds no room on the audio thread.
-    fn room_for_timed(&mut self, changes: &[Change], frame: u64) -> Result<(), Error> {
+    fn room_for_timed(&mut self, new: &Session, frame: u64) -> Result<(), Error> {
         let now = self.counters.frame();
         self.timed.retain(|(_, done)| *done > now);
         let longest = self.arrivals.latest() + self.rack.max_block() as u64;
-        let mut more = Vec::new();
-        for change in changes {
-            let Change::Node(node) = change else { continue };
-            let waiting = self.timed.iter().filter(|(id, _)| *id == node.id).count();
-            // A change moves a few parameters at most.
-            if waiting + params::of(node.kind, node.channels).len() > crate::audio::unit::SETTINGS {
-                return Err(Error::new(
-                    ErrorCode::Busy,
-                    format!("{} has {waiting} changes to come", node.slug),
-                )
-                .remedy("send the next ones when some of them have been carried out"));
+        let moved = moved(&self.session, new);
+        for Moved { node, .. } in &moved {
+            let is_its = |id: &NodeId| *id == node.id;
+            let waiting = self.timed.iter().filter(|(id, _)| is_its(id)).count();
+            let more = moved.iter().filter(|moved| is_its(&moved.node.id)).count();
+            if waiting + more > crate::audio::unit::SETTINGS {
+                let message = format!("{} has {waiting} changes to come", node.slug);
+                return Err(Error::new(ErrorCode::Busy, message)
+                    .remedy("send the next ones when some of them have been carried out"));
             }
-            let Some(old) = self.session.nodes.get(&node.id) else { continue };
-            let moved = params::changed(old, node).count();
-            more.extend(std::iter::repeat_n((node.id, frame + longest), moved));
         }
-        self.timed.append(&mut more);
+        self.timed.extend(moved.iter().map(|moved| (moved.node.id, frame + longest)));
         Ok(())
     }
 }

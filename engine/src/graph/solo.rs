@@ -24,7 +24,9 @@ fn role(session: &Session, stage: StageId) -> Role {
     let Some(node) = session.nodes.get(&stage.node) else { return Role::Free };
     let on = |name| params::number(node, name).is_some_and(|value| value != 0.0);
     match stage.stage {
-        Stage::Strip | Stage::Whole(NodeKind::Bus) if on("solo") => Role::Soloed,
+        Stage::Strip | Stage::Whole(NodeKind::Bus) if on("solo") || session.control(node.id).solo => {
+            Role::Soloed
+        }
         Stage::Strip | Stage::Whole(NodeKind::Bus | NodeKind::Output | NodeKind::Click)
             if on("solo_safe") =>
         {

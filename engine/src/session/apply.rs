@@ -10,7 +10,8 @@ use aulos_protocol::{
 };
 
 use super::{
-    limits::{self, MAX_BATCH, MAX_CLIPS, MAX_LINKS, MAX_NODES},
+    clips, groups,
+    limits::{self, MAX_BATCH, MAX_LINKS, MAX_NODES},
     names, validate,
 };
 use crate::graph::Graph;
@@ -112,8 +113,8 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
     match command {
         Command::AddNode(new) => add_node(session, new, outcome),
         Command::RemoveNode { node } => remove_node(session, node, outcome),
-        Command::SetParam { node, param, value } => set_param(session, node, param, *value),
-        Command::SetSession { name, tempo, edit_fade_ms, max_latency_ms } => {
+        Command::SetParam { node, param, value } => groups::set_param(session, node, param, *value),
+        Command::SetSession { name, tempo, signature, edit_fade_ms, max_latency_ms } => {
             if let Some(ms) = max_latency_ms {
                 validate::latency_ms(*ms)?;
                 session.max_latency_ms = *ms;
@@ -129,6 +130,9 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
             if let Some(tempo) = tempo {
                 session.tempo = *tempo;
             }
+            if let Some(signature) = signature {
+                session.signature = *signature;
+            }
             Ok(())
         }
         Command::Link { from, to, gain } => link(session, from, to, *gain, outcome),
@@ -138,25 +142,25 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
             validate::clip_file(file)?;
             let id = ClipId(take_id(session));
             let clip = Clip { id, file: file.clone(), at: *at, offset: *offset, length: *length };
-            edit_track(session, track, |node| {
-                if node.clips.len() >= MAX_CLIPS {
-                    return Err(limits::full("clips on a track", MAX_CLIPS));
-                }
-                node.clips.push(clip);
-                Ok(())
-            })?;
+            clips::add(session, track, clip)?;
             outcome.clips.push(id);
             Ok(())
         }
-        Command::RemoveClip { track, clip } => edit_track(session, track, |node| {
-            let known: Vec<String> = node.clips.iter().map(|c| c.id.to_string()).collect();
-            let Some(index) = node.clips.iter().position(|c| c.id == *clip) else {
-                let what = format!("clip on {}", node.slug);
-                return Err(Error::not_found(&what, &clip.to_string(), known.iter().map(String::as_str)));
-            };
-            node.clips.remove(index);
-            Ok(())
-        }),
+        Command::RemoveClip { track, clip } => clips::change(session, track, *clip, |_| Ok(None)),
+        Command::SetClip { track, clip, at, offset, length } => {
+            clips::change(session, track, *clip, |clip| {
+                let new = Clip {
+                    at: at.unwrap_or(clip.at),
+                    offset: offset.unwrap_or(clip.offset),
+                    length: length.or(clip.length),
+                    ..clip.clone()
+                };
+                validate::clip_times(new.at.0, new.offset.0, new.length.map(|l| l.0))?;
+                Ok(Some(new))
+            })
+        }
+        Command::AddMembers { group, nodes } => groups::add_members(session, group, nodes),
+        Command::RemoveMembers { group, nodes } => groups::remove_members(session, group, nodes),
         other => {
             let why = match other.undo() {
                 Undo::Never(why) => why,
@@ -180,15 +184,7 @@ fn add_node(session: &mut Session, new: &NewNode, outcome: &mut Outcome) -> Resu
     let channels = new.channels.unwrap_or(2);
     validate::channels(channels)?;
     let slug = names::new_slug(session, new.name.as_deref(), new.kind)?;
-    let mut node = Node {
-        id: NodeId(session.next_id),
-        slug,
-        kind: new.kind,
-        channels,
-        params: Default::default(),
-        clips: Vec::new(),
-        unknown: Default::default(),
-    };
+    let mut node = Node::new(NodeId(session.next_id), slug, new.kind, channels);
     for (name, value) in &new.params {
         store(&mut node, name, *value)?;
     }
@@ -206,12 +202,13 @@ fn remove_node(session: &mut Session, name: &str, outcome: &mut Outcome) -> Resu
         // One from the node to itself is in both lists.
         outcome.links += usize::from(session.links.remove(link).is_some());
     }
+    groups::forget(session, id);
     session.nodes.remove(id);
     Ok(())
 }
 
 /// Stores a value, or nothing if it is the default.
-fn store(node: &mut Node, name: &str, value: Value) -> Result<(), Error> {
+pub(super) fn store(node: &mut Node, name: &str, value: Value) -> Result<(), Error> {
     let param = params::find(node, name)?;
     let value = param.accept(value)?;
     if value == param.default {
@@ -219,35 +216,6 @@ fn store(node: &mut Node, name: &str, value: Value) -> Result<(), Error> {
     } else {
         node.params.insert(name.to_owned(), value);
     }
-    Ok(())
-}
-
-fn set_param(session: &mut Session, name: &str, param: &str, value: Value) -> Result<(), Error> {
-    let node = names::node(session, name)?;
-    let mut changed = (**node).clone();
-    store(&mut changed, param, value)?;
-    if changed != **node {
-        session.nodes.insert(Arc::new(changed));
-    }
-    Ok(())
-}
-
-fn edit_track(
-    session: &mut Session,
-    name: &str,
-    edit: impl FnOnce(&mut Node) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let node = names::node(session, name)?;
-    if node.kind != NodeKind::Track {
-        return Err(Error::new(
-            ErrorCode::InvalidArgument,
-            format!("{name} is a {}, and only tracks have clips", node.kind),
-        )
-        .expected("the name of a track"));
-    }
-    let mut changed = (**node).clone();
-    edit(&mut changed)?;
-    session.nodes.insert(Arc::new(changed));
     Ok(())
 }
 

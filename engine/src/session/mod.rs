@@ -1,6 +1,8 @@
 //! The session: how commands change it, what makes it valid, and its history.
 
 mod apply;
+mod clips;
+mod groups;
 mod history;
 mod limits;
 mod names;

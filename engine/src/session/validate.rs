@@ -7,7 +7,7 @@ use aulos_protocol::{
     ports::{self, Direction, Signal},
 };
 
-use super::limits;
+use super::{groups, limits};
 use crate::graph::Graph;
 
 /// Checks everything that [`super::apply`] would have refused to make.
@@ -37,6 +37,7 @@ pub fn validate(session: &Session) -> Result<(), Error> {
             error.message = format!("the {} {}: {}", node.kind, node.slug, error.message);
             error
         })?;
+        check_members(session, node)?;
         highest = highest.max(node.id.0);
         for clip in &node.clips {
             if !clips.insert(clip.id) {
@@ -148,6 +149,26 @@ fn check_node(node: &Node) -> Result<(), Error> {
         }
         clip_file(&clip.file)?;
         clip_times(clip.at.0, clip.offset.0, clip.length.map(|l| l.0))?;
+    }
+    Ok(())
+}
+
+fn check_members(session: &Session, node: &Node) -> Result<(), Error> {
+    let wrong = |message: String| Error::new(ErrorCode::InvalidArgument, message);
+    if !node.kind.has_members() && !node.members.is_empty() {
+        return Err(wrong(format!(
+            "the {} {} has members, which only a vca or group can have",
+            node.kind, node.slug
+        )));
+    }
+    for member in &node.members {
+        let Some(found) = session.nodes.get(member) else {
+            return Err(wrong(format!(
+                "the {} {} has the member #{member}, which does not exist",
+                node.kind, node.slug
+            )));
+        };
+        groups::check_member(found)?;
     }
     Ok(())
 }

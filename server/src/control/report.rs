@@ -46,6 +46,7 @@ impl Control {
             revision: self.controller.revision(),
             rate: session.rate,
             tempo: session.tempo.get(),
+            signature: session.signature,
             driver: DriverStatus {
                 name: self.driver.setup.kind.name().to_owned(),
                 block: self.driver.setup.block,

@@ -21,9 +21,9 @@ fn add(session: &mut Session, kind: NodeKind, channels: u16, params: &[(&str, Va
     let id = NodeId(session.next_id);
     session.next_id += 1;
     let slug = Slug::new(format!("late-{id}")).expect("a valid name");
-    let params = params.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-    let (clips, unknown) = (Vec::new(), BTreeMap::new());
-    session.nodes.insert(Arc::new(Node { id, slug, kind, channels, params, clips, unknown }));
+    let mut node = Node::new(id, slug, kind, channels);
+    node.params = params.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    session.nodes.insert(Arc::new(node));
     id
 }
 

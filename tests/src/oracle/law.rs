@@ -6,11 +6,12 @@ use std::{
 };
 
 use aulos_nodes::{ClipSource, Pcm};
-use aulos_protocol::{Bpm, Clip, Decibels, Node, NodeKind, Rate, params, ports};
+use aulos_protocol::{Clip, Decibels, Node, NodeKind, Session, Value, params, ports};
 
 use super::{
     Record,
     click::Click,
+    control::Control,
     first_channel,
     midi::{Message, Notes, increment},
     wiring::{IN, PLAYER, Stage},
@@ -41,7 +42,8 @@ pub(crate) enum Law {
     Echo { stage: usize, ago: usize },
     /// Each output has a factor; one input channel feeds all outputs, more feed one each. `pre` is the factor
     /// of the tap in front of the fader, where there is one.
-    Strip { pre: Option<f32>, out: Vec<f32> },
+    /// In front of all that, each input channel has a factor by itself.
+    Strip { input: Vec<f32>, pre: Option<f32>, out: Vec<f32> },
 }
 
 /// A clip whose file is there.
@@ -66,15 +68,12 @@ pub(crate) struct Now<'a> {
 }
 
 impl Law {
-    /// The rule of `stage` in a session of this rate and tempo.
-    pub(crate) fn of(
-        stage: &Stage,
-        (rate, tempo): (Rate, Bpm),
-        files: &dyn Fn(&str) -> Option<Arc<Pcm>>,
-    ) -> Self {
+    /// The rule of `stage` in a session.
+    pub(crate) fn of(stage: &Stage, session: &Session, files: &dyn Fn(&str) -> Option<Arc<Pcm>>) -> Self {
         let node = stage.node;
-        let channels = node.channels;
+        let (channels, rate) = (node.channels, session.rate);
         match (node.kind, stage.name) {
+            (NodeKind::Vca | NodeKind::Group, _) => unreachable!("{} has no stages", node.kind),
             (NodeKind::Input, _) => Self::Capture { first_channel: first_channel(node), channels },
             (NodeKind::Output, _) => Self::Playback,
             (NodeKind::Tone, _) => {
@@ -86,7 +85,7 @@ impl Law {
                 }
             }
             (NodeKind::Click, _) => {
-                let click = Click { rate, tempo, beats: number(node, "beats") as u64 };
+                let click = Click::new(node, session);
                 Self::Click { channels, click, level: factor(node, "level") }
             }
             (NodeKind::Feedback, IN) => Self::Memory,
@@ -103,11 +102,14 @@ impl Law {
             }
             (NodeKind::Track, "source") => Self::Pass,
             (NodeKind::Track | NodeKind::Bus, _) => {
-                let silenced = is_on(node, "mute") && !is_on(node, "pre_ignores_mute");
+                let silenced = is_silenced(node, stage.control) && !is_on(node, "pre_ignores_mute");
                 let pre = if silenced { 0.0 } else { 1.0 };
-                Self::Strip { pre: Some(pre), out: coefficients(node) }
+                Self::Strip { input: inputs(node), pre: Some(pre), out: coefficients(node, stage.control) }
             }
-            (NodeKind::Send | NodeKind::Master, _) => Self::Strip { pre: None, out: coefficients(node) },
+            (NodeKind::Send | NodeKind::Master, _) => {
+                let input = vec![1.0; usize::from(channels)];
+                Self::Strip { input, pre: None, out: coefficients(node, stage.control) }
+            }
         }
     }
 
@@ -149,13 +151,14 @@ impl Law {
                 let then = now.frame.checked_sub(*ago);
                 out.extend(heard[*stage].audio.iter().map(|input| then.map_or(0.0, |then| input[then])));
             }
-            Self::Strip { pre, out: factors } => {
+            Self::Strip { input, pre, out: factors } => {
+                let trimmed: Vec<_> = inputs.zip(input).map(|(x, factor)| x * factor).collect();
                 if let Some(pre) = pre {
-                    out.extend(inputs.map(|x| x * pre));
+                    out.extend(trimmed.iter().map(|x| x * pre));
                 }
                 for (channel, factor) in factors.iter().enumerate() {
-                    let input = if audio.len() == 1 { 0 } else { channel };
-                    out.push(audio[input][now.frame] * factor);
+                    let input = if trimmed.len() == 1 { 0 } else { channel };
+                    out.push(trimmed[input] * factor);
                 }
             }
         }
@@ -175,11 +178,11 @@ impl Law {
     }
 }
 
-fn number(node: &Node, name: &str) -> f64 {
+pub(super) fn number(node: &Node, name: &str) -> f64 {
     params::number(node, name).unwrap_or_else(|| panic!("{} has no {name}", node.kind))
 }
 
-fn is_on(node: &Node, name: &str) -> bool {
+pub(super) fn is_on(node: &Node, name: &str) -> bool {
     number(node, name) != 0.0
 }
 
@@ -187,28 +190,61 @@ fn factor(node: &Node, name: &str) -> f32 {
     Decibels::new(number(node, name)).unwrap_or_else(|| panic!("{name} is no gain")).factor()
 }
 
+/// One of several names.
+fn choice<'a>(node: &'a Node, name: &str, default: &'a str) -> &'a str {
+    match node.params.get(name) {
+        Some(Value::Name(name)) => name.as_str(),
+        _ => default,
+    }
+}
+
+/// The factors in front of a track's or bus's tap: trim and polarity.
+fn inputs(node: &Node) -> Vec<f32> {
+    let trim = factor(node, "trim");
+    let inverted: &[u16] = match choice(node, "polarity", "normal") {
+        "left" => &[0],
+        "right" => &[1],
+        "inverted" => return vec![-trim; usize::from(node.channels)],
+        _ => &[],
+    };
+    (0..node.channels).map(|channel| if inverted.contains(&channel) { -trim } else { trim }).collect()
+}
+
+fn is_silenced(node: &Node, control: Control) -> bool {
+    is_on(node, "mute") || control.is_muted
+}
+
 /// The factors of the outputs of a strip, send or master.
-pub(crate) fn coefficients(node: &Node) -> Vec<f32> {
-    let gain = factor(node, if node.kind == NodeKind::Send { "level" } else { "gain" });
-    let is_muted = node.kind != NodeKind::Send && is_on(node, "mute");
+pub(crate) fn coefficients(node: &Node, control: Control) -> Vec<f32> {
+    let gain = number(node, if node.kind == NodeKind::Send { "level" } else { "gain" });
+    let gain = Decibels::new(gain + control.gain).expect("a sum of gains").factor();
     let is_panned = node.kind != NodeKind::Master;
     let factors = match node.channels {
-        1 if is_panned => constant_power(number(node, "pan")).map(|side| gain * side).to_vec(),
+        1 if is_panned => {
+            let law = choice(node, "pan_law", "-3dB");
+            panned(number(node, "pan"), law).map(|side| gain * side).to_vec()
+        }
         2 if is_panned => balance(number(node, "pan")).map(|side| gain * side).to_vec(),
         channels => vec![gain; usize::from(channels)],
     };
-    if is_muted { vec![0.0; factors.len()] } else { factors }
+    if is_silenced(node, control) { vec![0.0; factors.len()] } else { factors }
 }
 
-/// Left and right of a mono strip: −3 dB each in the middle, and nothing at all on the far side.
-fn constant_power(pan: f64) -> [f32; 2] {
-    let angle = (pan + 1.0) * PI / 4.0;
+/// Left and right of a mono strip: in the middle as loud as the law says, and nothing at all on the far side.
+fn panned(pan: f64, law: &str) -> [f32; 2] {
     if pan <= -1.0 {
-        [1.0, 0.0]
-    } else if pan >= 1.0 {
-        [0.0, 1.0]
-    } else {
-        [angle.cos() as f32, angle.sin() as f32]
+        return [1.0, 0.0];
+    }
+    if pan >= 1.0 {
+        return [0.0, 1.0];
+    }
+    let angle = (pan + 1.0) * (PI / 4.0);
+    let (left, right) = (angle.cos(), angle.sin());
+    let (near, far) = ((1.0 - pan) / 2.0, (1.0 + pan) / 2.0);
+    match law {
+        "-6dB" => [near as f32, far as f32],
+        "-4.5dB" => [(left * near).sqrt() as f32, (right * far).sqrt() as f32],
+        _ => [left as f32, right as f32],
     }
 }
 

@@ -12,6 +12,7 @@
 
 pub(crate) mod arrival;
 mod click;
+pub(crate) mod control;
 pub(crate) mod law;
 mod midi;
 mod solo;
@@ -100,8 +101,7 @@ pub fn evaluate(
     playback_channels: usize,
 ) -> Outcome {
     let Wiring { stages, order } = wiring::wire(session);
-    let clock = (session.rate, session.tempo);
-    let laws: Vec<_> = stages.iter().map(|stage| Law::of(stage, clock, files)).collect();
+    let laws: Vec<_> = stages.iter().map(|stage| Law::of(stage, session, files)).collect();
 
     let mut heard: Vec<_> = stages.iter().map(|stage| Record::new(stage.inputs.len())).collect();
     let mut said: Vec<_> = stages.iter().map(|stage| Record::new(stage.outputs.len())).collect();
@@ -157,7 +157,9 @@ pub fn evaluate(
                 if channel >= playback_channels {
                     continue;
                 }
-                for (sum, sample) in outcome.playback[channel].iter_mut().zip(signal) {
+                let delay = session.rate.frames_in_ms(law::number(stage.node, "delay")) as usize;
+                let silence = std::iter::repeat_n(0.0, delay);
+                for (sum, sample) in outcome.playback[channel].iter_mut().zip(silence.chain(signal)) {
                     *sum = if fed[channel] { *sum + sample } else { sample };
                 }
                 fed[channel] = true;

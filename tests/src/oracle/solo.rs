@@ -89,7 +89,7 @@ fn is_strip(stage: &Stage) -> bool {
 }
 
 fn is_soloed(stage: &Stage) -> bool {
-    is_strip(stage) && stage.is_on("solo")
+    is_strip(stage) && stage.node.kind != NodeKind::Master && (stage.is_on("solo") || stage.control.is_soloed)
 }
 
 fn blocks(stage: &Stage) -> bool {

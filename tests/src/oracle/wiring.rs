@@ -10,7 +10,7 @@ use aulos_protocol::{
     ports::{self, Direction, Group, Signal},
 };
 
-use super::{arrival, solo};
+use super::{arrival, control::Control, solo};
 
 /// The stage of a track that plays its clips. Its signals have no ports.
 pub(crate) const PLAYER: &str = "player";
@@ -39,6 +39,7 @@ pub(crate) struct Stage<'a> {
     pub arrival: u64,
     /// What a feedback gives back: what this stage heard so many frames ago.
     pub echo: Option<(usize, u64)>,
+    pub control: Control,
 }
 
 impl Stage<'_> {
@@ -86,7 +87,7 @@ pub(crate) fn wire(session: &Session) -> Wiring<'_> {
 
 /// The stages of `session` and what connects them; `None` if the latency of a loop is longer than its feedback.
 pub(crate) fn try_wire(session: &Session) -> Option<Wiring<'_>> {
-    let mut stages: Vec<_> = session.nodes.values().flat_map(|node| stages_of(node)).collect();
+    let mut stages: Vec<_> = session.nodes.values().flat_map(|node| stages_of(session, node)).collect();
 
     let mut origins = Origins::new();
     for (number, stage) in stages.iter().enumerate() {
@@ -124,10 +125,11 @@ pub(crate) fn try_wire(session: &Session) -> Option<Wiring<'_>> {
     Some(Wiring { stages, order })
 }
 
-fn stages_of(node: &Node) -> Vec<Stage<'_>> {
+fn stages_of<'a>(session: &Session, node: &'a Node) -> Vec<Stage<'a>> {
     let names = match node.kind {
         NodeKind::Track => vec![PLAYER, SOURCE, STRIP],
         NodeKind::Feedback => vec![IN, OUT],
+        NodeKind::Vca | NodeKind::Group => Vec::new(),
         kind => vec![kind.name()],
     };
     let stage = |name| {
@@ -143,6 +145,7 @@ fn stages_of(node: &Node) -> Vec<Stage<'_>> {
             latency: latency(node),
             arrival: 0,
             echo: None,
+            control: Control::of(session, node),
         }
     };
     names.into_iter().map(stage).collect()

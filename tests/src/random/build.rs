@@ -14,7 +14,7 @@ use aulos_protocol::{
 };
 
 use super::{PEAK, level::Level, rng::Rng};
-use crate::oracle::{Start, law::coefficients};
+use crate::oracle::{Start, control::Control, law::coefficients};
 
 /// A group of output ports that can be linked from.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub(super) struct Builder<'a> {
     /// The feedbacks that hear nothing yet.
     pub open: Vec<usize>,
     pub wires: Vec<Wire>,
+    /// The VCAs and groups, and their members.
+    pub members: Vec<(usize, Vec<usize>)>,
     /// What enters the input ports.
     pub entering: BTreeMap<(usize, String), Level>,
 }
@@ -68,6 +70,7 @@ impl<'a> Builder<'a> {
             midi: Vec::new(),
             open: Vec::new(),
             wires: Vec::new(),
+            members: Vec::new(),
             entering: BTreeMap::new(),
         }
     }
@@ -90,15 +93,7 @@ impl<'a> Builder<'a> {
     pub(super) fn add_wide(&mut self, kind: NodeKind, channels: u16) -> usize {
         // The number tells the place in the order of the signal.
         let slug = Slug::new(format!("{kind}{}", self.nodes.len())).expect("a valid slug");
-        self.nodes.push(Node {
-            id: NodeId(0),
-            slug,
-            kind,
-            channels,
-            params: BTreeMap::new(),
-            clips: Vec::new(),
-            unknown: BTreeMap::new(),
-        });
+        self.nodes.push(Node::new(NodeId(0), slug, kind, channels));
         self.nodes.len() - 1
     }
 
@@ -245,7 +240,7 @@ impl<'a> Builder<'a> {
         let mute = self.rng.percent(3);
         self.set(node, "gain", Value::Number(gain));
         self.set(node, "mute", Value::Switch(mute));
-        let level = self.entered(node, "in").through(&coefficients(&self.nodes[node]));
+        let level = self.entered(node, "in").through(&coefficients(&self.nodes[node], Control::default()));
         self.publish(node, "out", level)
     }
 
@@ -299,10 +294,10 @@ impl<'a> Builder<'a> {
             self.set(node, "pre_ignores_mute", Value::Switch(pre_ignores_mute));
             silenced = mute && !pre_ignores_mute;
         }
-        let mut out = level.through(&coefficients(&self.nodes[node]));
+        let mut out = level.through(&coefficients(&self.nodes[node], Control::default()));
         if !out.fits() {
             self.set(node, gain, Value::Number(0.0));
-            out = level.through(&coefficients(&self.nodes[node]));
+            out = level.through(&coefficients(&self.nodes[node], Control::default()));
         }
         if !is_send {
             self.publish(node, "pre", if silenced { Level::SILENT } else { level });

@@ -74,6 +74,7 @@ impl Builder<'_> {
         let rate = *self.rng.pick(&[48_000, 48_000, 48_000, 44_100, 96_000]);
         let mut session = Session::new(name, Rate::new(rate).expect("a valid rate"));
         session.tempo = self.tempo();
+        session.signature = self.signature();
         session.max_block = self.max_block;
 
         let gaps = self.rng.below(10);
@@ -94,6 +95,9 @@ impl Builder<'_> {
                 clip.id = ClipId(next());
             }
             node.clips.sort_by_key(|clip| clip.id);
+        }
+        for (group, members) in self.members {
+            self.nodes[group].members = members.into_iter().map(|member| self.nodes[member].id).collect();
         }
         for Wire { from, to, gain } in self.wires {
             let id = LinkId(next());

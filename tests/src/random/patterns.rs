@@ -90,6 +90,7 @@ impl Builder<'_> {
             self.mixer(NodeKind::Bus, &[late]);
         }
         self.attitudes();
+        self.mixing();
         self.numbered(name)
     }
 

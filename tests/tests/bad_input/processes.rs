@@ -199,8 +199,13 @@ fn a_server_that_is_killed_leaves_the_session_as_it_was_saved_last() {
             let mut last = 0;
             for number in 1.. {
                 let name = Some(format!("round {round}, {number}"));
-                let named =
-                    Command::SetSession { name, tempo: None, edit_fade_ms: None, max_latency_ms: None };
+                let named = Command::SetSession {
+                    name,
+                    tempo: None,
+                    signature: None,
+                    edit_fade_ms: None,
+                    max_latency_ms: None,
+                };
                 if client.command(named).is_err()
                     || client.command(Command::SaveSession { path: None }).is_err()
                 {

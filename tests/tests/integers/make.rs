@@ -61,8 +61,7 @@ impl Maker<'_> {
     fn add(&mut self, kind: NodeKind, channels: u16, params: &[(&str, f64)]) -> NodeId {
         let id = NodeId(self.number());
         let slug = Slug::new(format!("{kind}{id}")).unwrap();
-        let (set, clips, unknown) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let mut node = Node { id, slug, kind, channels, params: set, clips, unknown };
+        let mut node = Node::new(id, slug, kind, channels);
         for (name, number) in params {
             let param = params::find(&node, name).unwrap();
             let value = param.accept(Value::Number(*number)).unwrap();

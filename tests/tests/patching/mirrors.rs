@@ -176,6 +176,7 @@ impl Musician {
             }
             _ => Command::SetSession {
                 name: self.rng.percent(50).then(|| format!("take {}", self.rng.below(100))),
+                signature: None,
                 tempo: Bpm::new(self.rng.tenths(100, 10_000)),
                 edit_fade_ms: self.rng.percent(50).then(|| self.rng.tenths(0, 200)),
                 max_latency_ms: self.rng.percent(50).then(|| self.rng.tenths(0, 600_000)),
