@@ -18,10 +18,14 @@ pub fn session() -> Session {
         (4, "voice", NodeKind::Track, 1),
         (5, "room", NodeKind::Send, 2),
         (6, "late", NodeKind::Delay, 2),
+        (7, "band", NodeKind::Vca, 2),
     ] {
         let node = Node::new(NodeId(id), Slug::new(slug).unwrap(), kind, channels);
         session.nodes.insert(Arc::new(node));
     }
+    let mut band = (*session.nodes[&NodeId(7)]).clone();
+    band.members = [NodeId(3)].into();
+    session.nodes.insert(Arc::new(band));
     let mut drums = (*session.nodes[&NodeId(3)]).clone();
     drums.params.insert("gain".into(), Value::Number(-3.0));
     drums.params.insert("pan".into(), Value::Number(-0.3));

@@ -1,5 +1,6 @@
 //! The command line: what can be written, and the help that tells it.
 
+mod groups;
 mod nouns;
 
 use std::{path::PathBuf, time::Duration};
@@ -7,8 +8,9 @@ use std::{path::PathBuf, time::Duration};
 use aulos_protocol::{Rate, Signature};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use groups::{ClickVerb, GroupVerb, Members, VcaVerb};
 pub use nouns::{
-    BusVerb, ClipAdd, ClipVerb, NodeVerb, OperationVerb, SendVerb, SessionVerb, SetParam, StripVerb,
+    BusVerb, ClipAdd, ClipSet, ClipVerb, NodeVerb, OperationVerb, SendVerb, SessionVerb, SetParam, StripVerb,
     TrackVerb,
 };
 
@@ -130,7 +132,16 @@ pub enum Verb {
     /// Add, remove, change and show sends
     #[command(subcommand)]
     Send(SendVerb),
-    /// Put stretches of audio files on tracks, and take them off
+    /// Faders that scale those of other strips
+    #[command(subcommand)]
+    Vca(VcaVerb),
+    /// Strips that are muted, mixed or edited together
+    #[command(subcommand)]
+    Group(GroupVerb),
+    /// Add, remove, change and show metronomes
+    #[command(subcommand)]
+    Click(ClickVerb),
+    /// Put stretches of audio files on tracks, move them, and take them off
     #[command(subcommand)]
     Clip(ClipVerb),
     /// Print a parameter, or all parameters of a node

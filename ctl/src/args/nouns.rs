@@ -104,6 +104,9 @@ pub enum ClipVerb {
     /// with `audio/` and there is no such file here, it is meant relative to the session's folder.
     #[command(after_long_help = position::HELP)]
     Add(ClipAdd),
+    /// Move a clip, or change which part of its file it plays
+    #[command(after_long_help = position::HELP)]
+    Set(ClipSet),
     /// Take a clip off its track
     Rm {
         /// The track.
@@ -278,6 +281,24 @@ pub struct ClipAdd {
     #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
     pub offset: Position,
     /// How long it sounds at most [default: to the end of the file].
+    #[arg(long, value_name = "POS")]
+    pub length: Option<Position>,
+}
+
+/// Arguments of `clip set`.
+#[derive(Debug, Args)]
+pub struct ClipSet {
+    /// The track.
+    pub track: String,
+    /// The clip's number, as `aulosctl ls clips` tells it.
+    pub id: u64,
+    /// Where on the timeline it begins [default: as it is].
+    #[arg(long, value_name = "POS")]
+    pub at: Option<Position>,
+    /// How much is left out at the file's beginning [default: as it is].
+    #[arg(long, value_name = "POS")]
+    pub offset: Option<Position>,
+    /// How long it sounds at most [default: as it is].
     #[arg(long, value_name = "POS")]
     pub length: Option<Position>,
 }

@@ -40,7 +40,7 @@ pub fn unlink(cx: &mut Context, args: &args::Unlink) -> Result<(), Failure> {
     })
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, Failure> {
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, Failure> {
     text.parse().map_err(Failure::usage)
 }
 

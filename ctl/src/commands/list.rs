@@ -284,7 +284,7 @@ mod tests {
     fn lists_are_json_too() {
         let session = samples::session();
         let json = |what| json(&session, what).unwrap();
-        assert_eq!(json(Some(Listing::Nodes)).as_array().unwrap().len(), 6);
+        assert_eq!(json(Some(Listing::Nodes)).as_array().unwrap().len(), 7);
         assert_eq!(
             json(Some(Listing::Ports))[0],
             json!({"port": "output:in_L", "node": "output", "direction": "in"})

@@ -2,6 +2,7 @@
 
 mod batch;
 mod clips;
+mod groups;
 mod latency;
 mod links;
 mod list;
@@ -21,7 +22,7 @@ pub use list::clock;
 use aulos_protocol::{Command, NodeKind};
 
 use crate::{
-    args::{BusVerb, ClipVerb, NodeVerb, SendVerb, TrackVerb, Verb},
+    args::{BusVerb, ClickVerb, ClipVerb, GroupVerb, NodeVerb, SendVerb, TrackVerb, VcaVerb, Verb},
     context::Context,
     failure::Failure,
     meters,
@@ -33,7 +34,7 @@ use crate::{
 /// Whatever kept it from being done.
 pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
     // Its own `--at` is a place on the timeline.
-    let is_theirs = matches!(verb, Verb::Clip(ClipVerb::Add(_)));
+    let is_theirs = matches!(verb, Verb::Clip(ClipVerb::Add(_) | ClipVerb::Set(_)));
     cx.check_at(can_be_timed(&verb), is_theirs)?;
     match verb {
         Verb::Status => status::run(cx),
@@ -46,6 +47,10 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Send(verb) => nodes::send(cx, verb),
         Verb::Clip(ClipVerb::Add(args)) => clips::add(cx, args),
         Verb::Clip(ClipVerb::Rm { track, id }) => clips::remove(cx, track, id),
+        Verb::Clip(ClipVerb::Set(args)) => clips::set(cx, args),
+        Verb::Vca(verb) => groups::vca(cx, verb),
+        Verb::Group(verb) => groups::group(cx, verb),
+        Verb::Click(verb) => groups::click(cx, verb),
         Verb::Get(args) => params::get(cx, args),
         Verb::Set(args) => params::set(cx, args),
         Verb::Play => cx.change(Command::Play, |_, _| Ok("playing".into())),
@@ -79,6 +84,9 @@ fn can_be_timed(verb: &Verb) -> bool {
         Verb::Track(verb) => matches!(verb, TrackVerb::Set(_)),
         Verb::Bus(verb) => matches!(verb, BusVerb::Set(_)),
         Verb::Send(verb) => matches!(verb, SendVerb::Set(_)),
+        Verb::Vca(verb) => matches!(verb, VcaVerb::Set(_)),
+        Verb::Group(verb) => matches!(verb, GroupVerb::Set(_)),
+        Verb::Click(verb) => matches!(verb, ClickVerb::Set(_)),
         Verb::Raw(args) => args.method != "-",
         _ => false,
     }

@@ -80,6 +80,7 @@ pub fn check_kind(node: &Node, kind: NodeKind) -> Result<(), Error> {
     }
     let noun = match node.kind {
         NodeKind::Track | NodeKind::Bus | NodeKind::Send => node.kind.name(),
+        NodeKind::Vca | NodeKind::Group | NodeKind::Click => node.kind.name(),
         _ => "node",
     };
     let message = format!("{} is {}, not {}", node.slug, a(node.kind), a(kind));
@@ -87,7 +88,11 @@ pub fn check_kind(node: &Node, kind: NodeKind) -> Result<(), Error> {
         .remedy(format!("use \"aulosctl {noun} …\" for it; \"aulosctl ls nodes\" lists the kinds")))
 }
 
-fn set(cx: &mut Context, kind: Option<NodeKind>, args: &SetParam) -> Result<(), Failure> {
+/// Sets a parameter.
+///
+/// # Errors
+/// As [`node`], and a node of another kind.
+pub fn set(cx: &mut Context, kind: Option<NodeKind>, args: &SetParam) -> Result<(), Failure> {
     params::set_param(cx, kind, &args.name, &args.param, &args.value)
 }
 
@@ -99,6 +104,22 @@ fn add(
     options: Vec<(&str, Option<String>)>,
     words: Vec<String>,
 ) -> Result<(), Failure> {
+    let command = new(cx, kind, name, channels, options, words)?;
+    cx.change(command, |applied, _| Ok(format!("added {kind} {}", applied.nodes.join(", "))))
+}
+
+/// The command that adds a node, with parameters that were given by options and by words.
+///
+/// # Errors
+/// A value that cannot be read.
+pub fn new(
+    cx: &mut Context,
+    kind: NodeKind,
+    name: Option<String>,
+    channels: Option<u16>,
+    options: Vec<(&str, Option<String>)>,
+    words: Vec<String>,
+) -> Result<Command, Failure> {
     let mut params: BTreeMap<String, Value> = BTreeMap::new();
     let options = options.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?)));
     let words = words.into_iter().map(|word| match word.split_once('=') {
@@ -115,12 +136,14 @@ fn add(
             return Err(Failure::usage(format!("{name} is given twice")));
         }
     }
-    cx.change(Command::AddNode(NewNode { kind, name, channels, params }), |applied, _| {
-        Ok(format!("added {kind} {}", applied.nodes.join(", ")))
-    })
+    Ok(Command::AddNode(NewNode { kind, name, channels, params }))
 }
 
-fn remove(cx: &mut Context, kind: Option<NodeKind>, names: Vec<String>) -> Result<(), Failure> {
+/// Removes nodes, as one step.
+///
+/// # Errors
+/// As [`node`], and a node of another kind.
+pub fn remove(cx: &mut Context, kind: Option<NodeKind>, names: Vec<String>) -> Result<(), Failure> {
     if let Some(kind) = kind {
         for name in &names {
             check_kind(&*cx.node(name)?, kind)?;

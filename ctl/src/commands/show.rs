@@ -1,5 +1,7 @@
 //! `node show` and its like: everything about one node.
 
+use std::sync::Arc;
+
 use aulos_protocol::{
     Node, NodeKind, Query, Reply, Session,
     client::unexpected,
@@ -58,6 +60,11 @@ fn lines(session: &Session, node: &Node, paint: Paint) -> Vec<String> {
     section(&mut lines, "links", links(session, node, paint), paint);
     let clips = clip_table(session, node.clips.iter().map(|clip| (node, clip)));
     section(&mut lines, "clips", clips.lines(paint), paint);
+    let names = |nodes: Vec<&Arc<Node>>| nodes.iter().map(|node| node.slug.to_string()).collect::<Vec<_>>();
+    let members = names(node.members.iter().filter_map(|id| session.nodes.get(id)).collect());
+    section(&mut lines, "members", members, paint);
+    let groups = names(session.nodes.controlling(node.id).collect());
+    section(&mut lines, "member of", groups, paint);
     lines
 }
 
