@@ -9,7 +9,7 @@ use std::{
 
 use aulos_nodes::Stage;
 use aulos_protocol::{
-    Error, ErrorCode, LinkId, Node, NodeId, NodeKind, PortRef, Session, params,
+    Error, ErrorCode, LinkId, Node, NodeId, NodeKind, PortRef, Rate, Session, params,
     ports::{self, Signal},
 };
 use petgraph::{
@@ -54,6 +54,8 @@ pub struct Edge {
     pub signal: Signal,
     /// Whether it is passed on at once instead of being aligned with the others.
     pub exempt: bool,
+    /// How many frames later than aligned it is heard, as an output asks for.
+    pub postponed: u64,
     /// The output channel of the source stage.
     pub output: usize,
     /// The input channel of the destination stage.
@@ -112,11 +114,18 @@ fn places(node: &Node) -> BTreeMap<String, Place> {
     places
 }
 
+/// How many frames later than aligned a node hears what enters it: the delay of an output.
+pub fn postponed(node: &Node, rate: Rate) -> u64 {
+    let ms = if node.kind == NodeKind::Output { params::number(node, "delay") } else { None };
+    ms.map_or(0, |ms| rate.frames_in_ms(ms))
+}
+
 /// A node while the graph is built: its first stage, and where its ports are.
 struct Built {
     first: usize,
     /// Whether nothing that enters or leaves it is delayed for the sake of others.
     exempt: bool,
+    postponed: u64,
     ports: Rc<BTreeMap<String, Place>>,
 }
 
@@ -134,17 +143,18 @@ impl Graph {
             }
             let ports = ports_of.entry((node.kind, node.channels)).or_insert_with(|| Rc::new(places(node)));
             let exempt = params::number(node, "low_latency_monitor").is_some_and(|on| on != 0.0);
-            nodes.push((node.id, Built { first, exempt, ports: ports.clone() }));
+            let postponed = postponed(node, session.rate);
+            nodes.push((node.id, Built { first, exempt, postponed, ports: ports.clone() }));
         }
         let place = |port: &PortRef| {
             let found = nodes.binary_search_by_key(&port.node, |(id, _)| *id).ok()?;
-            let Built { first, exempt, ports } = &nodes[found].1;
-            let place = ports.get(&port.port)?;
-            Some((NodeIndex::new(first + place.nth), *exempt, place))
+            let built = &nodes[found].1;
+            let place = built.ports.get(&port.port)?;
+            Some((NodeIndex::new(built.first + place.nth), built, place))
         };
         let mut patched = BTreeSet::new();
         for link in session.links.values() {
-            let (Some((source, from_exempt, from)), Some((destination, to_exempt, to))) =
+            let (Some((source, from_node, from)), Some((destination, to_node, to))) =
                 (place(&link.from), place(&link.to))
             else {
                 continue;
@@ -156,7 +166,8 @@ impl Graph {
             let edge = Edge {
                 id: EdgeId::Link(link.id),
                 signal: from.signal,
-                exempt: from_exempt || to_exempt,
+                exempt: from_node.exempt || to_node.exempt,
+                postponed: to_node.postponed,
                 output: from.channel,
                 input: to.channel,
                 gain: link.gain.factor(),
@@ -172,7 +183,8 @@ impl Graph {
                     let rank = Rank::of_player(track.id, channel);
                     let channel = usize::from(channel);
                     let (signal, exempt) = (Signal::Audio, *exempt);
-                    Edge { id, signal, exempt, output: channel, input: channel, gain: 1.0, rank }
+                    let (output, input) = (channel, channel);
+                    Edge { id, signal, exempt, postponed: 0, output, input, gain: 1.0, rank }
                 };
                 graph.add_edge(player, source, edge(EdgeId::Player(track.id, channel)));
                 if !patched.contains(&(track.id, usize::from(channel))) {

@@ -190,6 +190,8 @@ pub struct Task {
     pub may_be_late: bool,
     /// How many frames after its sources' time it hears them.
     pub arrival: u64,
+    /// How many frames after that it hears it, as an output asks for that is to be heard later.
+    pub postponed: u64,
     /// How many frames it adds.
     pub latency: u64,
     /// Where its inputs begin among the inputs of all tasks.

@@ -122,10 +122,9 @@ impl Stage {
     }
 
     /// How many frames a new processor takes until its output has nothing of its empty beginning in it.
-    pub fn warm_up(self, node: &Node, rate: Rate) -> u64 {
+    pub fn warm_up(self, node: &Node) -> u64 {
         match self {
             Self::Whole(NodeKind::Delay) => number(node, "frames") as u64,
-            Self::Whole(NodeKind::Output) => output_delay(node, rate),
             _ => 0,
         }
     }
@@ -139,11 +138,6 @@ impl Stage {
 /// The number of a parameter that the kind is known to have.
 pub(crate) fn number(node: &Node, name: &str) -> f64 {
     params::number(node, name).unwrap_or(0.0)
-}
-
-/// How many frames later an output is heard than it could be.
-fn output_delay(node: &Node, rate: Rate) -> u64 {
-    rate.frames_in_ms(number(node, "delay"))
 }
 
 /// A gain in dB as a factor; what is no gain is silence.
@@ -219,9 +213,6 @@ pub fn build(order: Order<'_>) -> Built {
     match stage {
         Stage::Player => silent(Box::new(player::Player::new(node.channels, max_block, playlist))),
         Stage::Source | Stage::FeedbackIn | Stage::FeedbackOut => silent(Box::new(through::Through)),
-        Stage::Whole(NodeKind::Output) if output_delay(node, rate) > 0 => {
-            silent(Box::new(delay::Delay::new(node.channels, output_delay(node, rate))))
-        }
         Stage::Whole(NodeKind::Input | NodeKind::Output) => silent(Box::new(through::Through)),
         Stage::Whole(NodeKind::Tone) => silent(Box::new(tone::Tone::new(node, rate))),
         Stage::Whole(NodeKind::Click) => {

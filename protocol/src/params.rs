@@ -201,7 +201,7 @@ const OUTPUT_DELAY: Param = param!(
     0.0,
     1000.0,
     Value::Number(0.0),
-    Rebuilds,
+    Routes,
     "How much later the output is heard, for loudspeakers that stand nearer than others; no latency is reported for it."
 );
 const LEVEL: Param = param!("level", Decibels, -144.0, 12.0, Value::Number(0.0), Moves, "Level of the send.");

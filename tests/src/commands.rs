@@ -50,3 +50,8 @@ pub fn session(commands: Vec<Command>) -> Session {
 fn end(text: &str) -> aulos_protocol::Endpoint {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
+
+/// Makes strips members of a group.
+pub fn members(group: &str, nodes: &[&str]) -> Command {
+    Command::AddMembers { group: group.into(), nodes: nodes.iter().map(|node| (*node).to_owned()).collect() }
+}

@@ -140,6 +140,7 @@ fn random_edits_in_quick_succession_make_no_step() {
             Command::SetSession {
                 name: None,
                 tempo: None,
+                signature: None,
                 edit_fade_ms: Some(FADE_MS),
                 max_latency_ms: None,
             },

@@ -58,6 +58,9 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
                 params::Unit::Switch => Value::Switch(rng.percent(50)),
                 params::Unit::Decibels => Value::Number(rng.range(0, 200) as f64 / 10.0 - 20.0),
                 params::Unit::Pan => Value::Number(rng.range(0, 20) as f64 / 10.0 - 1.0),
+                params::Unit::Choice(names) => Value::name(*rng.pick(names)),
+                params::Unit::Pattern => Value::name(*rng.pick(&["auto", "Xx", "X.o.x"])),
+                params::Unit::Milliseconds => Value::Number(rng.range(0, 50) as f64),
                 _ => Value::Number(rng.range(0, 2000) as f64),
             };
             Command::SetParam { node: node.slug.to_string(), param: param.name.to_owned(), value }
@@ -86,7 +89,17 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
                 length: None,
             }
         }
-        88..91 => {
+        88..89 => {
+            let groups: Vec<_> = nodes.iter().filter(|node| node.kind.has_members()).collect();
+            let Some(group) = (!groups.is_empty()).then(|| *rng.pick(&groups)) else { return Command::Undo };
+            let (group, nodes) = (group.slug.to_string(), vec![node.slug.to_string()]);
+            if rng.percent(70) {
+                Command::AddMembers { group, nodes }
+            } else {
+                Command::RemoveMembers { group, nodes }
+            }
+        }
+        89..91 => {
             let clip = node.clips.first().map_or(ClipId(0), |clip| clip.id);
             Command::RemoveClip { track: node.slug.to_string(), clip }
         }

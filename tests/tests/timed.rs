@@ -291,7 +291,13 @@ fn another_tempo_and_another_bar_make_no_step() {
     for n in 0..60 {
         engine.run_to(1000 + n * 1500, || 256);
         let bpm = aulos_protocol::Bpm::new(100.0 + (n % 7) as f64 * 17.0);
-        let tempo = Command::SetSession { name: None, tempo: bpm, edit_fade_ms: None, max_latency_ms: None };
+        let tempo = Command::SetSession {
+            name: None,
+            tempo: bpm,
+            signature: None,
+            edit_fade_ms: None,
+            max_latency_ms: None,
+        };
         engine.perform(&if n % 2 == 0 { tempo } else { set("click", "beats", (n % 5 + 1) as f64) }).unwrap();
     }
     engine.run_to(96_000, || 256);

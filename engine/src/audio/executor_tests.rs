@@ -88,6 +88,7 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
             arrival: 0,
             latency: 0,
             first_input: 0,
+            postponed: 0,
         });
     }
     let term = |at: usize| {
@@ -116,6 +117,7 @@ fn engine(polls: &[usize], abandoned: &Arc<AtomicUsize>) -> Engine {
         arrival: 0,
         latency: 0,
         first_input: 0,
+        postponed: 0,
     });
     plan.sinks.push(Sink { task: count, buffer: count + 2, channel: 0 });
     crate::compile::verify(&plan).unwrap_or_else(|faults| panic!("{faults:?}"));

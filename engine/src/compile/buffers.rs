@@ -10,7 +10,10 @@ use super::{
     order::Order,
     rack::{Instance, Life, Rack, TermState},
 };
-use crate::plan::{Feed, Input, MidiInput, MidiTerm, Output, Plan, SILENCE, Sink, Task, Term, TermId};
+use crate::{
+    graph::postponed,
+    plan::{Feed, Input, MidiInput, MidiTerm, Output, Plan, SILENCE, Sink, Task, Term, TermId},
+};
 
 /// What is known to be done where a task begins: only what the task itself must wait for.
 ///
@@ -188,6 +191,7 @@ pub fn plan(rack: &Rack, order: &Order) -> Plan {
             time: instance.time.clone(),
             may_be_late: instance.lane.is_some(),
             arrival,
+            postponed: postponed(&instance.node, rack.rate),
             latency,
             first_input,
         });

@@ -75,13 +75,14 @@ impl Arrivals {
     }
 
     /// By how many frames an edge of the graph that they were made of is delayed, and by how many what it carries
-    /// is then early (negative: late).
+    /// is then early (negative: late) beside what is asked for.
     pub fn delay(&self, edge: &EdgeReference<'_, Edge>) -> (u64, i64) {
         let (from, to) = (self.stages[edge.source().index()].1, self.stages[edge.target().index()].1);
         let lacking = to.arrival as i64 - (from.arrival + from.latency) as i64;
+        let postponed = edge.weight().postponed;
         match u64::try_from(lacking) {
-            Ok(delay) if !edge.weight().exempt => (delay, 0),
-            _ => (0, lacking),
+            Ok(delay) if !edge.weight().exempt => (delay + postponed, 0),
+            _ => (postponed, lacking),
         }
     }
 

@@ -128,7 +128,8 @@ fn source_of<'a>(
         return None;
     }
     let from = &plan.tasks[source];
-    if aligned.is_some_and(|delay| from.arrival + from.latency + delay != plan.tasks[task].arrival) {
+    let to = &plan.tasks[task];
+    if aligned.is_some_and(|delay| from.arrival + from.latency + delay != to.arrival + to.postponed) {
         faults.push(Fault::Delay { task, source });
     }
     Some(from)

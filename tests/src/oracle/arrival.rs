@@ -93,7 +93,8 @@ fn set_delays(stages: &mut [Stage]) {
     let leaves: Vec<_> = stages.iter().map(|stage| stage.arrival + stage.latency).collect();
     for stage in stages {
         for term in stage.inputs.iter_mut().flatten().chain(&mut stage.midi) {
-            term.delay = if term.is_exempt { 0 } else { stage.arrival - leaves[term.stage] };
+            let lacking = if term.is_exempt { 0 } else { stage.arrival - leaves[term.stage] };
+            term.delay = lacking + stage.postponed;
         }
     }
 }
@@ -104,7 +105,8 @@ pub(crate) fn unaligned(session: &Session, stages: &[Stage]) -> Vec<Unaligned> {
     for stage in stages {
         for term in stage.terms() {
             let from = &stages[term.stage];
-            let early = stage.arrival as i64 - (from.arrival + from.latency + term.delay) as i64;
+            let comes = from.arrival + from.latency + term.delay;
+            let early = (stage.arrival + stage.postponed) as i64 - comes as i64;
             if let Some(link) = term.link.filter(|_| early != 0) {
                 let (from, to) = (session.links[&link].from.clone(), session.links[&link].to.clone());
                 unaligned.insert(link, Unaligned { from, to, early });

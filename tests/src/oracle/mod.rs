@@ -157,9 +157,7 @@ pub fn evaluate(
                 if channel >= playback_channels {
                     continue;
                 }
-                let delay = session.rate.frames_in_ms(law::number(stage.node, "delay")) as usize;
-                let silence = std::iter::repeat_n(0.0, delay);
-                for (sum, sample) in outcome.playback[channel].iter_mut().zip(silence.chain(signal)) {
+                for (sum, sample) in outcome.playback[channel].iter_mut().zip(signal) {
                     *sum = if fed[channel] { *sum + sample } else { sample };
                 }
                 fed[channel] = true;

@@ -40,6 +40,8 @@ pub(crate) struct Stage<'a> {
     /// What a feedback gives back: what this stage heard so many frames ago.
     pub echo: Option<(usize, u64)>,
     pub control: Control,
+    /// How many frames later than aligned it hears everything, if it is an output with a delay.
+    pub postponed: u64,
 }
 
 impl Stage<'_> {
@@ -146,6 +148,7 @@ fn stages_of<'a>(session: &Session, node: &'a Node) -> Vec<Stage<'a>> {
             arrival: 0,
             echo: None,
             control: Control::of(session, node),
+            postponed: postponed(session, node),
         }
     };
     names.into_iter().map(stage).collect()
@@ -158,6 +161,11 @@ fn is_on(node: &Node, name: &str) -> bool {
 fn latency(node: &Node) -> u64 {
     let is_latent = node.kind == NodeKind::Delay && is_on(node, "report");
     if is_latent { params::number(node, "frames").unwrap_or(0.0) as u64 } else { 0 }
+}
+
+fn postponed(session: &Session, node: &Node) -> u64 {
+    let ms = if node.kind == NodeKind::Output { params::number(node, "delay") } else { None };
+    ms.map_or(0, |ms| (ms / 1000.0 * f64::from(session.rate.hz())).round() as u64)
 }
 
 /// The stage that a group of ports belongs to.

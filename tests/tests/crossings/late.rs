@@ -77,8 +77,13 @@ fn fades_of_nodes_that_are_late_are_as_long_as_the_session_says_now() {
     let script = Script::of(Some(Lateness::Silence)).stretch(10_240..u64::MAX, When::Never);
     let mut engine = elsewhere(commands, fx, script);
     engine.run_to(1024, || 256);
-    let longer =
-        Command::SetSession { name: None, tempo: None, edit_fade_ms: Some(50.0), max_latency_ms: None };
+    let longer = Command::SetSession {
+        name: None,
+        tempo: None,
+        signature: None,
+        edit_fade_ms: Some(50.0),
+        max_latency_ms: None,
+    };
     engine.perform(&longer).unwrap();
     engine.run_to(20_480, || 256);
     let fading = engine.played()[0].iter().filter(|x| **x > 0.0 && **x < 1.0).count();

@@ -165,7 +165,13 @@ fn solo_that_is_taken_back_is_not_heard_though_it_takes_another_plan() {
 #[test]
 fn a_timed_gain_holds_in_stage_time_though_the_arrival_changes_meanwhile() {
     let mut engine = engine(vec![
-        Command::SetSession { name: None, tempo: None, edit_fade_ms: Some(0.0), max_latency_ms: None },
+        Command::SetSession {
+            name: None,
+            tempo: None,
+            signature: None,
+            edit_fade_ms: Some(0.0),
+            max_latency_ms: None,
+        },
         add(NodeKind::Input, "ones", 1, &[]),
         add(NodeKind::Delay, "up", 1, &[("report", 1.0)]),
         add(NodeKind::Delay, "through", 1, &[]),

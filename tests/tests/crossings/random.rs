@@ -2,7 +2,7 @@
 
 use aulos_protocol::{Command, Decibels, NodeKind};
 use aulos_tests::{
-    commands::{add, link, link_at, session, set, unlink},
+    commands::{add, link, link_at, members, session, set, unlink},
     random::{Rng, Scene},
     stepped::{Files, Stepped},
 };
@@ -128,7 +128,15 @@ fn some_edit(rng: &mut Rng) -> Command {
         14 => set(output, "first_channel", rng.range(1, 4) as f64),
         15 => set(output, "align_group", rng.range(0, 2) as f64),
         16 | 17 => set(strip, "solo", rng.below(2) as f64),
-        18 => set(strip, "mute", rng.below(2) as f64),
+        18 if rng.percent(50) => set(strip, "mute", rng.below(2) as f64),
+        18 => match rng.below(6) {
+            0 => set(output, "delay", rng.tenths(0, 300)),
+            1 => set(strip, "trim", -rng.tenths(0, 60)),
+            2 => set("v", *rng.pick(&["mute", "solo"]), rng.below(2) as f64),
+            3 => set("v", "gain", -rng.tenths(0, 60)),
+            4 => members("v", &[strip]),
+            _ => Command::RemoveMembers { group: "v".into(), nodes: vec![strip.into()] },
+        },
         _ if rng.percent(50) => set("fb", "frames", rng.range(3500, 5000) as f64),
         _ => set("t", "low_latency_monitor", rng.below(2) as f64),
     }
@@ -146,13 +154,21 @@ fn random_edits_of_everything_make_no_step_leave_nothing_over_and_end_as_the_ora
         let with_loop = rng.percent(50);
         let fade = *rng.pick(&[5.0, 5.0, 0.0, 20.0]);
         let mut commands = vec![
-            Command::SetSession { name: None, tempo: None, edit_fade_ms: Some(fade), max_latency_ms: None },
+            Command::SetSession {
+                name: None,
+                tempo: None,
+                signature: None,
+                edit_fade_ms: Some(fade),
+                max_latency_ms: None,
+            },
             add(NodeKind::Input, "ones", 1, &[]),
             add(NodeKind::Output, "o1", 1, &[]),
             add(NodeKind::Output, "o2", 1, &[("first_channel", 2.0)]),
             add(NodeKind::Track, "t", 1, &[]),
             add(NodeKind::Bus, "b1", 1, &[]),
             add(NodeKind::Bus, "b2", 1, &[]),
+            add(NodeKind::Vca, "v", 1, &[]),
+            members("v", &["b1"]),
         ];
         commands.extend((0..3).map(|n| add(NodeKind::Delay, &format!("d{n}"), 1, &[("report", 1.0)])));
         if with_loop {

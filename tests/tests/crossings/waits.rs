@@ -270,7 +270,13 @@ fn notes_on_their_way_arrive_though_what_they_came_from_is_built_anew() {
         let begun = Arc::new(AtomicUsize::new(0));
         let tempo = Bpm::new(900.0);
         let commands = vec![
-            Command::SetSession { name: None, tempo, edit_fade_ms: None, max_latency_ms: None },
+            Command::SetSession {
+                name: None,
+                tempo,
+                signature: None,
+                edit_fade_ms: None,
+                max_latency_ms: None,
+            },
             add(NodeKind::Click, "click", 1, &[]),
             add(NodeKind::Delay, "late", 1, &[("frames", 24_000.0), ("report", 1.0)]),
             add(NodeKind::Delay, "x", 1, &[]),
