@@ -140,3 +140,136 @@ fn set(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use aulos_protocol::{Clip, ClipId, Command, Frames, NewNode, Rate};
+
+    use super::*;
+    use crate::session::{apply, validate};
+
+    /// What commands make of a session with the tracks a, b, c and the group `g` of the first two.
+    fn after(switches: &[(&str, bool)], commands: Vec<Command>) -> Result<Session, Error> {
+        let add = |kind, name: &str, switches: &[(&str, bool)]| {
+            let params = switches.iter().map(|(name, on)| ((*name).to_owned(), Value::Switch(*on))).collect();
+            Command::AddNode(NewNode { kind, name: Some(name.into()), channels: None, params })
+        };
+        let mut all: Vec<_> = ["a", "b", "c"].map(|name| add(NodeKind::Track, name, &[])).into();
+        all.push(add(NodeKind::Group, "g", switches));
+        all.push(Command::AddMembers { group: "g".into(), nodes: vec!["a".into(), "b".into()] });
+        all.extend(commands);
+        let empty = Session::new("test", Rate::default());
+        let mut session = empty;
+        for command in all {
+            session = apply(&session, &command)?.0;
+            validate(&session)?;
+        }
+        Ok(session)
+    }
+
+    fn set(node: &str, param: &str, value: Value) -> Command {
+        Command::SetParam { node: node.into(), param: param.into(), value }
+    }
+
+    fn numbers(session: &Session, param: &str) -> [f64; 3] {
+        ["a", "b", "c"].map(|name| params::number(session.node(name).unwrap(), param).unwrap())
+    }
+
+    #[test]
+    fn what_is_mixed_together_moves_together() {
+        let session = after(
+            &[("mix", true)],
+            vec![
+                set("c", "gain", Value::Number(-1.0)),
+                set("b", "gain", Value::Number(-10.0)),
+                set("a", "gain", Value::Number(-4.0)),
+                set("b", "mute", Value::Switch(true)),
+                set("a", "pan", Value::Number(0.5)),
+            ],
+        )
+        .unwrap();
+        // b took a along to -10, and a took b back by the 6 dB that it moved.
+        assert_eq!(numbers(&session, "gain"), [-4.0, -4.0, -1.0]);
+        assert_eq!(numbers(&session, "mute"), [1.0, 1.0, 0.0]);
+        assert_eq!(numbers(&session, "pan"), [0.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn faders_stop_at_their_ends_and_silence_is_for_one_alone() {
+        let moves = vec![
+            set("a", "gain", Value::Number(10.0)),
+            set("a", "gain", Value::Silence),
+            set("a", "gain", Value::Number(0.0)),
+            set("b", "gain", Value::Number(11.0)),
+        ];
+        let session = after(&[("mix", true)], moves).unwrap();
+        assert_eq!(numbers(&session, "gain"), [1.0, 11.0, 0.0]);
+        let moves = vec![set("a", "gain", Value::Number(-6.0)), set("g", "mix", Value::Switch(true))];
+        let more = vec![set("b", "gain", Value::Number(12.0)), set("a", "gain", Value::Number(12.0))];
+        let session = after(&[], moves.into_iter().chain(more).collect()).unwrap();
+        assert_eq!(numbers(&session, "gain"), [12.0, 12.0, 0.0]);
+    }
+
+    #[test]
+    fn clips_that_are_edited_together_are_those_at_the_same_place() {
+        let clip = |track: &str, at| Command::AddClip {
+            track: track.into(),
+            file: "a.wav".into(),
+            at: Frames(at),
+            offset: Frames(0),
+            length: None,
+        };
+        let clips = vec![clip("a", 10), clip("b", 10), clip("b", 20), clip("c", 10)];
+        let first = after(&[], clips.clone()).unwrap().node("a").unwrap().clips[0].id;
+        let edit = Command::SetClip {
+            track: "a".into(),
+            clip: first,
+            at: Some(Frames(50)),
+            offset: None,
+            length: Some(Frames(5)),
+        };
+        let places = |session: &Session| {
+            ["a", "b", "c"].map(|name| {
+                let place = |clip: &Clip| (clip.at.0, clip.length.map(|length| length.0));
+                session.node(name).unwrap().clips.iter().map(place).collect::<Vec<_>>()
+            })
+        };
+        let commands: Vec<_> = clips.into_iter().chain([edit]).collect();
+        let moved = after(&[("edit", true)], commands.clone()).unwrap();
+        assert_eq!(places(&moved), [vec![(50, Some(5))], vec![(50, Some(5)), (20, None)], vec![(10, None)]]);
+        let alone = after(&[("mix", true)], commands.clone()).unwrap();
+        assert_eq!(places(&alone)[1], [(10, None), (20, None)]);
+        let gone = Command::RemoveClip { track: "b".into(), clip: moved.node("b").unwrap().clips[0].id };
+        let gone = after(&[("edit", true)], commands.into_iter().chain([gone]).collect()).unwrap();
+        assert_eq!(places(&gone), [vec![], vec![(20, None)], vec![(10, None)]]);
+        assert!(gone.node("b").unwrap().clips[0].id != ClipId(0));
+    }
+
+    #[test]
+    fn only_strips_are_members_and_only_of_groups() {
+        let add =
+            |group: &str, node: &str| Command::AddMembers { group: group.into(), nodes: vec![node.into()] };
+        for (group, node, expected) in [
+            ("a", "b", "vca or group"),
+            ("g", "g", "a track, bus, send or the master"),
+            ("g", "nobody", "the name of a node"),
+        ] {
+            let refused = after(&[], vec![add(group, node)]).unwrap_err();
+            assert!(refused.expected.as_ref().is_some_and(|e| e.contains(expected)), "{refused:?}");
+        }
+        let not_in = Command::RemoveMembers { group: "g".into(), nodes: vec!["c".into()] };
+        assert_eq!(after(&[], vec![not_in]).unwrap_err().code, ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn a_member_that_is_removed_is_no_member_any_more() {
+        let session = after(&[], vec![Command::RemoveNode { node: "a".into() }]).unwrap();
+        let b = session.node("b").unwrap().id;
+        assert_eq!(session.node("g").unwrap().members, [b].into());
+        let mut broken = session.clone();
+        let mut group = (**session.node("g").unwrap()).clone();
+        group.members.insert(NodeId(999));
+        broken.nodes.insert(Arc::new(group));
+        assert!(validate(&broken).unwrap_err().message.contains("#999"));
+    }
+}
