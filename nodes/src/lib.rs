@@ -7,6 +7,7 @@
 mod click;
 mod contract;
 mod delay;
+pub mod dsp;
 mod fade;
 mod meter;
 mod midi;
