@@ -9,6 +9,7 @@ pub mod equalizer;
 pub mod gate;
 pub mod glide;
 pub mod limiter;
+pub mod loudness;
 pub mod svf;
 pub mod truepeak;
 
