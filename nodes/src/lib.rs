@@ -4,10 +4,14 @@
 //! audio thread. [`build`] makes the processor of a stage from the node's data on the control thread.
 //! Processors take any block from one frame to the engine's largest and give the same bits at any.
 
+#[cfg(test)]
+mod bench;
 mod click;
 mod contract;
 mod delay;
 pub mod dsp;
+mod dynamics;
+mod eq;
 mod fade;
 mod meter;
 mod midi;
@@ -64,7 +68,9 @@ impl Stage {
 
     /// The stages of a node of `kind`, sources first.
     pub fn of(kind: NodeKind) -> &'static [Stage] {
-        use NodeKind::{Bus, Click, Delay, Feedback, Group, Input, Master, Output, Send, Tone, Track, Vca};
+        use NodeKind::{
+            Bus, Click, Delay, Dynamics, Eq, Feedback, Group, Input, Master, Output, Send, Tone, Track, Vca,
+        };
         match kind {
             Track => &[Stage::Player, Stage::Source, Stage::Strip],
             Input => &[Stage::Whole(Input)],
@@ -75,6 +81,8 @@ impl Stage {
             Tone => &[Stage::Whole(Tone)],
             Delay => &[Stage::Whole(Delay)],
             Click => &[Stage::Whole(Click)],
+            Eq => &[Stage::Whole(Eq)],
+            Dynamics => &[Stage::Whole(Dynamics)],
             Feedback => &[Stage::FeedbackIn, Stage::FeedbackOut],
             // What they do is done in the strips of their members.
             Vca | Group => &[],
@@ -231,6 +239,8 @@ pub fn build(order: Order<'_>) -> Built {
         Stage::Whole(NodeKind::Delay) => {
             silent(Box::new(delay::Delay::new(node.channels, number(node, "frames") as u64)))
         }
+        Stage::Whole(NodeKind::Eq) => silent(Box::new(eq::Eq::new(node, rate))),
+        Stage::Whole(NodeKind::Dynamics) => silent(Box::new(dynamics::Dynamics::new(node, rate))),
         Stage::Strip | Stage::Whole(_) => {
             let strip = strip::Strip::new(node, control, rate, max_block);
             let meter = strip.meter();

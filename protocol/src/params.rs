@@ -1,6 +1,8 @@
 //! The parameters that each kind of node has: one table, from which every surface takes names, units and
 //! ranges.
 
+mod effects;
+
 use crate::{Error, ErrorCode, Node, NodeKind, Range, Value};
 
 /// The unit of a parameter.
@@ -8,6 +10,8 @@ use crate::{Error, ErrorCode, Node, NodeKind, Range, Value};
 pub enum Unit {
     /// A gain in dB; silence is allowed.
     Decibels,
+    /// A level or a difference of levels in dB, which cannot be silence.
+    Level,
     /// A position between hard left (−1) and hard right (+1).
     Pan,
     /// On or off.
@@ -34,7 +38,7 @@ impl Unit {
     /// The unit's short name, empty where numbers have none.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Decibels => "dB",
+            Self::Decibels | Self::Level => "dB",
             Self::Hertz => "Hz",
             Self::Frames => "frames",
             Self::Milliseconds => "ms",
@@ -359,6 +363,8 @@ pub fn of(kind: NodeKind, channels: u16) -> &'static [Param] {
         NodeKind::Feedback => &FEEDBACK,
         NodeKind::Vca => &VCA,
         NodeKind::Group => &GROUP,
+        NodeKind::Eq => &effects::EQ,
+        NodeKind::Dynamics => &effects::DYNAMICS,
     }
 }
 
@@ -429,6 +435,7 @@ impl Param {
                 Ok(value)
             }
             (Unit::Decibels, _) => Err(wrong_form("a number of decibels or \"-inf\"")),
+            (Unit::Level, _) => Err(wrong_form("a number of decibels")),
             _ => Err(wrong_form("a number")),
         }
     }
