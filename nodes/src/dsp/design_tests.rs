@@ -64,7 +64,6 @@ fn grid() -> impl Iterator<Item = f64> {
 /// All but the bell are the analog filters with the frequencies that the bilinear transform gives them.
 #[test]
 fn cuts_shelves_and_notch_are_those_of_the_cookbook() {
-    let mut worst = 0f64;
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Bell) {
         for shape in shapes(kind) {
             for f in grid() {
@@ -73,12 +72,10 @@ fn cuts_shelves_and_notch_are_those_of_the_cookbook() {
                     continue;
                 }
                 let error = (digital(&shape, f) - wanted).abs();
-                worst = worst.max(error);
-                assert!(error < 1e-6, "{shape:?} at {f}: {error} dB off");
+                assert!(error < 1e-7, "{shape:?} at {f}: {error} dB off");
             }
         }
     }
-    println!("cookbook: {worst:.1e} dB");
 }
 
 /// The cookbook gives coefficients of a direct form; here the same filters are in another form.
@@ -130,7 +127,8 @@ fn bells_are_the_analog_ones_up_to_half_the_rate() {
             squeezed = squeezed.max((cookbook - analog(&shape, f / shape.frequency)).abs());
         }
     }
-    println!("bell: {worst:.2} dB, that of the cookbook {squeezed:.2} dB");
+    // The cookbook's are far off at high frequencies.
+    assert!(worst < 1.7 && squeezed > 20.0, "{worst} and {squeezed} dB");
 }
 
 #[test]

@@ -30,12 +30,12 @@ const STANDARD_RATE: f64 = 48_000.0;
 /// the table are found from it by inverting the bilinear transform.
 fn k_weighting(rate: f64) -> [Coefficients; 2] {
     // Frequency, Q and gain of the shelf, and frequency and Q of the high-pass.
-    const SHELF: (f64, f64, f64) = (1681.974_450_955_533, 0.707_175_236_955_419_6, 3.999_843_853_973_347);
-    const HIGH_PASS: (f64, f64) = (38.135_470_876_024_44, 0.500_327_037_323_877_3);
+    const SHELF: (f64, f64, f64) = (1_681.974_450_955_53, 0.707_175_236_955_42, 3.999_843_853_973_35);
+    const HIGH_PASS: (f64, f64) = (38.135_470_876_024, 0.500_327_037_323_88);
     let g = |hz: f64, rate: f64| (PI * hz / rate).tan();
     let (hz, q, gain) = SHELF;
     let high = 10f64.powf(gain / 20.0);
-    let band = high.powf(0.499_666_774_154_541_6);
+    let band = high.powf(0.499_666_774_154_54);
     let shelf = Coefficients { g: g(hz, rate), k: 1.0 / q, mix: [high, (band - high) / q, 1.0 - high] };
     let (hz, q) = HIGH_PASS;
     // The table has 1, −2, 1 as numerator, which is a little more than 0 dB up there.

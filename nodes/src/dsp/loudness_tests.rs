@@ -27,7 +27,13 @@ fn sine(rate: u32, parts: &[Part]) -> Vec<[f32; 2]> {
 /// Everything that is measured, every 10 ms.
 fn measure<const N: usize>(rate: u32, frames: &[[f32; N]]) -> Vec<Loudness> {
     let mut meter = LoudnessMeter::new(N, f64::from(rate));
-    frames.iter().filter_map(|frame| meter.next(*frame).then(|| meter.measured())).collect()
+    let mut measured = Vec::new();
+    for frame in frames {
+        if meter.next(*frame) {
+            measured.push(meter.measured());
+        }
+    }
+    measured
 }
 
 fn integrated(parts: &[Part]) -> f64 {
@@ -42,9 +48,8 @@ fn tech_3341_signals_1_and_2_steady_sines() {
         let all = measure(RATE, &sine(RATE, &[(20.0, level)]));
         let last = all.last().unwrap();
         for value in [last.momentary, last.short_term, last.integrated] {
-            assert!((value.unwrap() - level).abs() <= 0.1, "{value:?} at {level}");
+            assert!((value.unwrap() - level).abs() <= 0.03, "{value:?} at {level}");
         }
-        println!("3341-1/2: {:.3}", last.integrated.unwrap() - level);
     }
 }
 
@@ -57,8 +62,7 @@ fn tech_3341_signals_3_to_5_gating() {
     ];
     for (number, signal) in (3..).zip(signals) {
         let loudness = integrated(signal);
-        println!("3341-{number}: {:.3}", loudness + 23.0);
-        assert!((loudness + 23.0).abs() <= 0.1, "signal {number}: {loudness}");
+        assert!((loudness + 23.0).abs() <= 0.03, "signal {number}: {loudness}");
     }
 }
 
@@ -143,8 +147,7 @@ fn tech_3341_signals_15_to_19_true_peaks() {
             .collect();
         let peak = measure(RATE, &frames).last().unwrap().true_peak;
         let error = 20.0 * f64::from(peak).log10() - wanted;
-        println!("3341-15..19, fs/{period} at {phase}: {error:.3}");
-        assert!((-0.4..=0.2).contains(&error), "fs/{period} at {phase}: {error}");
+        assert!((-0.03..=0.0).contains(&error), "fs/{period} at {phase}: {error}");
     }
 }
 
@@ -159,8 +162,7 @@ fn tech_3342_signals_1_to_4_range() {
     for (levels, wanted) in signals {
         let parts: Vec<Part> = levels.iter().map(|level| (20.0, *level)).collect();
         let range = measure(RATE, &sine(RATE, &parts)).last().unwrap().range.unwrap();
-        println!("3342: {range:.2} for {wanted}");
-        assert!((range - wanted).abs() <= 1.0, "{range} for {wanted}");
+        assert!((range - wanted).abs() <= 0.07, "{range} for {wanted}");
     }
 }
 
@@ -197,7 +199,6 @@ fn another_implementation_measures_the_same() {
             (mine.range.unwrap(), other.loudness_range().unwrap(), 0.8),
             (20.0 * f64::from(mine.true_peak).log10(), 20.0 * peak.log10(), 0.4),
         ];
-        println!("{rate} Hz: {pairs:.3?}");
         for (mine, other, tolerance) in pairs {
             assert!((mine - other).abs() <= tolerance, "{rate} Hz: {mine} and {other}");
         }
