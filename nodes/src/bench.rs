@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aulos_protocol::{Bpm, Control, Node, NodeId, NodeKind, Rate, Signature, Slug, Value, params};
 
-use crate::{Cycle, Io, Order, Playlist, Processor, Setting, Stage, build};
+use crate::{Built, Cycle, Io, Order, Playlist, Processor, Setting, Stage, build};
 
 /// A node with these parameters; names are those of choices.
 pub fn node(kind: NodeKind, channels: u16, set: &[(&str, Value)]) -> Node {
@@ -20,10 +20,10 @@ pub fn node(kind: NodeKind, channels: u16, set: &[(&str, Value)]) -> Node {
 }
 
 /// The processor of the only stage of a node, at 48 kHz.
-pub fn processor(node: &Node) -> Box<dyn Processor> {
+pub fn built(node: &Node) -> Built {
     let (rate, tempo, signature) = (Rate::default(), Bpm::default(), Signature::default());
     let (stage, control, playlist) = (Stage::Whole(node.kind), Control::NONE, Playlist::new());
-    build(Order { stage, node, rate, tempo, signature, control, max_block: 8192, playlist }).processor
+    build(Order { stage, node, rate, tempo, signature, control, max_block: 8192, playlist })
 }
 
 /// A setting that begins to move at `frame`.
@@ -35,8 +35,18 @@ pub fn setting(node: &Node, param: &'static str, value: Value, frame: u64) -> Se
 /// What comes out, if the input is cut into blocks whose lengths are repeated as often as it takes. Stage time is 5
 /// frames behind the engine's, and jumps to 77 behind at frame 1000.
 pub fn run(node: &Node, input: &[Vec<f32>], settings: &[Setting], blocks: &[usize]) -> Vec<Vec<f32>> {
+    play(&mut *built(node).processor, node, input, settings, blocks)
+}
+
+/// The same with a processor that may have played something before.
+pub fn play(
+    processor: &mut dyn Processor,
+    node: &Node,
+    input: &[Vec<f32>],
+    settings: &[Setting],
+    blocks: &[usize],
+) -> Vec<Vec<f32>> {
     const JUMP: u64 = 1000;
-    let mut processor = processor(node);
     let length = input[0].len();
     let channels = usize::from(node.channels);
     let mut out = vec![Vec::new(); channels];

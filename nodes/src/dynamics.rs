@@ -1,11 +1,11 @@
 //! Gate and compressor.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use aulos_protocol::{Node, Rate};
 
 use crate::{
-    Cycle, Fade, Io, Processor, Progress, Setting,
+    Cycle, Fade, Io, Meter, Processor, Progress, Setting,
     dsp::{
         compressor::{Compressor, Curve, Rms},
         design::{Kind, Shape},
@@ -14,7 +14,9 @@ use crate::{
         svf::{Step, Svf},
     },
     eq::passed_by,
-    factor, number,
+    factor,
+    meter::Gauge,
+    number,
 };
 
 /// Frames that are computed at once.
@@ -40,6 +42,8 @@ pub struct Dynamics {
     compressor_on: Fade,
     bypass: Fade,
     makeup: Fade,
+    meter: Arc<Meter>,
+    gauges: Vec<Gauge>,
 }
 
 /// The filter of the key.
@@ -50,8 +54,8 @@ fn low_cut(hz: f64, rate: f64) -> Step {
 }
 
 impl Dynamics {
-    pub(crate) fn new(node: &Node, rate: Rate) -> Self {
-        let (channels, rate) = (usize::from(node.channels), f64::from(rate.hz()));
+    pub(crate) fn new(node: &Node, hz: Rate) -> Self {
+        let (channels, rate) = (usize::from(node.channels), f64::from(hz.hz()));
         let of = |name: &str| number(node, name);
         let seconds = |name: &str| number(node, name) / 1000.0;
         let limits = Limits {
@@ -82,7 +86,13 @@ impl Dynamics {
             compressor_on: Fade::still(of("compressor") as f32),
             bypass: Fade::still(of("bypass") as f32),
             makeup: Fade::still(factor(of("makeup"))),
+            meter: Arc::new(Meter::of_dynamics(channels)),
+            gauges: vec![Gauge::new(hz); channels],
         }
+    }
+
+    pub(crate) fn meter(&self) -> Arc<Meter> {
+        self.meter.clone()
     }
 
     /// The gains of a piece of at most [`CHUNK`] frames.
@@ -104,6 +114,7 @@ impl Dynamics {
             }
         }
         let mut gains = [1f64; CHUNK];
+        let mut lowest = 1f64;
         for (offset, gain) in gains[..piece.len()].iter_mut().enumerate() {
             let n = frame + (piece.start + offset) as u64;
             let part = |on: &Fade, gain: f64| match on.at(n) {
@@ -112,14 +123,18 @@ impl Dynamics {
             };
             if !self.gate_on.is_silent(n) {
                 *gain = part(&self.gate_on, self.gate.next(peaks[offset]));
+                lowest = lowest.min(*gain);
             }
             if !self.compressor_on.is_silent(n) {
                 let level = if self.by_rms { levels[offset] } else { peaks[offset] };
                 let behind_gate = if self.from_sidechain { 1.0 } else { *gain };
-                let compressed = self.compressor.next(level * behind_gate) * f64::from(self.makeup.at(n));
+                let compressed = self.compressor.next(level * behind_gate);
+                lowest = lowest.min(*gain * part(&self.compressor_on, compressed));
+                let compressed = compressed * f64::from(self.makeup.at(n));
                 *gain *= part(&self.compressor_on, compressed);
             }
         }
+        self.meter.reduce(lowest);
         gains
     }
 
@@ -142,6 +157,9 @@ impl Processor for Dynamics {
             for start in stretch.clone().step_by(CHUNK) {
                 self.render(cycle.frame, start..stretch.end.min(start + CHUNK), io);
             }
+        }
+        for (channel, gauge) in self.gauges.iter_mut().enumerate() {
+            gauge.look(&self.meter, channel, io.output(channel));
         }
         Progress::Done
     }

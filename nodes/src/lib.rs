@@ -13,6 +13,7 @@ pub mod dsp;
 mod dynamics;
 mod eq;
 mod fade;
+mod master;
 mod meter;
 mod midi;
 mod player;
@@ -123,8 +124,9 @@ impl Stage {
     }
 
     /// How many frames after hearing them the stage lets its inputs out, as it reports.
-    pub fn latency(self, node: &Node) -> u64 {
+    pub fn latency(self, node: &Node, rate: Rate) -> u64 {
         match self {
+            Self::Whole(NodeKind::Master) => limiter_latency(node, rate),
             Self::Whole(NodeKind::Delay) if number(node, "report") != 0.0 => number(node, "frames") as u64,
             _ => 0,
         }
@@ -135,6 +137,7 @@ impl Stage {
         match self {
             Self::Whole(NodeKind::Delay) => number(node, "frames") as u64,
             Self::Whole(NodeKind::Output) => output_delay(node, rate),
+            Self::Whole(NodeKind::Master) => limiter_latency(node, rate),
             _ => 0,
         }
     }
@@ -148,6 +151,11 @@ impl Stage {
 /// The number of a parameter that the kind is known to have.
 pub(crate) fn number(node: &Node, name: &str) -> f64 {
     params::number(node, name).unwrap_or(0.0)
+}
+
+/// How many frames a master's limiter looks ahead.
+fn limiter_latency(node: &Node, rate: Rate) -> u64 {
+    if master::is_limited(node) { dsp::limiter::latency(f64::from(rate.hz())) as u64 } else { 0 }
 }
 
 /// How many frames later an output is heard than it could be.
@@ -240,7 +248,16 @@ pub fn build(order: Order<'_>) -> Built {
             silent(Box::new(delay::Delay::new(node.channels, number(node, "frames") as u64)))
         }
         Stage::Whole(NodeKind::Eq) => silent(Box::new(eq::Eq::new(node, rate))),
-        Stage::Whole(NodeKind::Dynamics) => silent(Box::new(dynamics::Dynamics::new(node, rate))),
+        Stage::Whole(NodeKind::Dynamics) => {
+            let dynamics = dynamics::Dynamics::new(node, rate);
+            let meter = dynamics.meter();
+            Built { processor: Box::new(dynamics), meter: Some(meter) }
+        }
+        Stage::Whole(NodeKind::Master) => {
+            let master = master::Master::new(node, control, rate, max_block);
+            let meter = master.meter();
+            Built { processor: Box::new(master), meter: Some(meter) }
+        }
         Stage::Strip | Stage::Whole(_) => {
             let strip = strip::Strip::new(node, control, rate, max_block);
             let meter = strip.meter();

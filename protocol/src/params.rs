@@ -337,7 +337,8 @@ static WIDE_BUS: [Param; 7] = [GAIN, MUTE, TRIM, POLARITY, PRE_IGNORES_MUTE, SOL
 static MONO_SEND: [Param; 4] = [LEVEL, PAN, MUTE, PAN_LAW];
 static STEREO_SEND: [Param; 3] = [LEVEL, PAN, MUTE];
 static WIDE_SEND: [Param; 2] = [LEVEL, MUTE];
-static MASTER: [Param; 2] = [GAIN, MUTE];
+static MASTER: [Param; 6] =
+    [GAIN, MUTE, effects::LIMITER, effects::CEILING, effects::LIMITER_RELEASE, effects::OUTPUT];
 static TONE: [Param; 3] = [FREQUENCY, TONE_LEVEL, NOTES];
 static CLICK: [Param; 4] = [CLICK_LEVEL, BEATS, CLICK_PATTERN, SAFE_FROM_SOLO];
 static FEEDBACK: [Param; 1] = [FEEDBACK_FRAMES];

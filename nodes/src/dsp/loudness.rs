@@ -194,6 +194,9 @@ impl LoudnessMeter {
     pub fn reset(&mut self) {
         self.blocks.clear();
         self.short_terms.clear();
+        // As a new meter: nothing of what was before rings on.
+        self.filters.fill(Default::default());
+        (self.sum, self.frames) = (0.0, 0);
         self.since = 0;
         self.true_peak = 0.0;
         self.measured = Loudness {

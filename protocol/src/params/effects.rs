@@ -1,4 +1,4 @@
-//! The parameters of equalizer and dynamics.
+//! The parameters of equalizer, dynamics and limiter.
 
 use super::{Effect, Param, Unit};
 use crate::Value;
@@ -86,6 +86,26 @@ macro_rules! bands {
         ]
     };
 }
+
+pub(super) const LIMITER: Param = Param {
+    effect: Effect::Rebuilds,
+    ..switch(
+        "limiter",
+        false,
+        "Keeps true peaks below the ceiling; looks ahead, which makes the master later.",
+    )
+};
+pub(super) const CEILING: Param =
+    number("ceiling", Unit::Level, (-24.0, 0.0), -1.0, "True peak that the limiter lets through, in dBTP.");
+pub(super) const LIMITER_RELEASE: Param = number(
+    "release",
+    Unit::Milliseconds,
+    (1.0, 2000.0),
+    100.0,
+    "Until 63% of what was limited is not any more.",
+);
+pub(super) const OUTPUT: Param =
+    number("output", Unit::Decibels, (-144.0, 12.0), 0.0, "Gain behind the limiter.");
 
 /// Bells and shelves are on, as they let everything through until they get a gain.
 pub(super) static EQ: [Param; 50] = bands! {
