@@ -264,7 +264,7 @@ fn amount(unit: Unit, text: &str) -> Option<Amount> {
     }
     let scaled = |suffix: &str, scale: f64| Some(number(text.strip_suffix(suffix)?)? * scale);
     let with_unit = match unit {
-        Unit::Decibels => scaled("db", 1.0),
+        Unit::Decibels | Unit::Level => scaled("db", 1.0),
         Unit::Hertz => scaled("khz", 1000.0).or_else(|| scaled("hz", 1.0)).or_else(|| scaled("k", 1000.0)),
         Unit::Frames => {
             if let Some(seconds) = scaled("ms", 0.001).or_else(|| scaled("s", 1.0)) {
@@ -292,6 +292,7 @@ pub fn number(text: &str) -> Option<f64> {
 fn expected(unit: Unit) -> &'static str {
     match unit {
         Unit::Decibels => "a level such as -3dB, +1.5dB, 3dB-, 50%, 5%+ or -inf",
+        Unit::Level => "a number of decibels such as -3dB, +1.5dB or 3dB-",
         Unit::Pan => "a position such as -0.3, +0.1, L30, R100 or C",
         Unit::Switch => "on, off or toggle",
         Unit::Hertz => "a frequency such as 440Hz, 1.2kHz or +10Hz",
@@ -312,7 +313,7 @@ pub fn show(unit: Unit, value: Value) -> String {
         (_, Value::Silence) => "-inf dB".to_owned(),
         (_, Value::Name(name)) => name.as_str().to_owned(),
         (Unit::Switch, Value::Number(number)) => if number == 0.0 { "off" } else { "on" }.to_owned(),
-        (Unit::Decibels, Value::Number(db)) => format!("{} dB", fixed(db, 2)),
+        (Unit::Decibels | Unit::Level, Value::Number(db)) => format!("{} dB", fixed(db, 2)),
         (Unit::Pan, Value::Number(pan)) => {
             // Tenths of a percent; adding 0 keeps a rounded -0 from being left of the middle.
             let percent = (pan * 1000.0).round() / 10.0 + 0.0;

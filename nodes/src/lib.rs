@@ -4,10 +4,16 @@
 //! audio thread. [`build`] makes the processor of a stage from the node's data on the control thread.
 //! Processors take any block from one frame to the engine's largest and give the same bits at any.
 
+#[cfg(test)]
+mod bench;
 mod click;
 mod contract;
 mod delay;
+pub mod dsp;
+mod dynamics;
+mod eq;
 mod fade;
+mod master;
 mod meter;
 mod midi;
 mod player;
@@ -63,7 +69,9 @@ impl Stage {
 
     /// The stages of a node of `kind`, sources first.
     pub fn of(kind: NodeKind) -> &'static [Stage] {
-        use NodeKind::{Bus, Click, Delay, Feedback, Group, Input, Master, Output, Send, Tone, Track, Vca};
+        use NodeKind::{
+            Bus, Click, Delay, Dynamics, Eq, Feedback, Group, Input, Master, Output, Send, Tone, Track, Vca,
+        };
         match kind {
             Track => &[Stage::Player, Stage::Source, Stage::Strip],
             Input => &[Stage::Whole(Input)],
@@ -74,6 +82,8 @@ impl Stage {
             Tone => &[Stage::Whole(Tone)],
             Delay => &[Stage::Whole(Delay)],
             Click => &[Stage::Whole(Click)],
+            Eq => &[Stage::Whole(Eq)],
+            Dynamics => &[Stage::Whole(Dynamics)],
             Feedback => &[Stage::FeedbackIn, Stage::FeedbackOut],
             // What they do is done in the strips of their members.
             Vca | Group => &[],
@@ -114,17 +124,19 @@ impl Stage {
     }
 
     /// How many frames after hearing them the stage lets its inputs out, as it reports.
-    pub fn latency(self, node: &Node) -> u64 {
+    pub fn latency(self, node: &Node, rate: Rate) -> u64 {
         match self {
+            Self::Whole(NodeKind::Master) => limiter_latency(node, rate),
             Self::Whole(NodeKind::Delay) if number(node, "report") != 0.0 => number(node, "frames") as u64,
             _ => 0,
         }
     }
 
     /// How many frames a new processor takes until its output has nothing of its empty beginning in it.
-    pub fn warm_up(self, node: &Node) -> u64 {
+    pub fn warm_up(self, node: &Node, rate: Rate) -> u64 {
         match self {
             Self::Whole(NodeKind::Delay) => number(node, "frames") as u64,
+            Self::Whole(NodeKind::Master) => limiter_latency(node, rate),
             _ => 0,
         }
     }
@@ -138,6 +150,11 @@ impl Stage {
 /// The number of a parameter that the kind is known to have.
 pub(crate) fn number(node: &Node, name: &str) -> f64 {
     params::number(node, name).unwrap_or(0.0)
+}
+
+/// How many frames a master's limiter looks ahead.
+fn limiter_latency(node: &Node, rate: Rate) -> u64 {
+    if master::is_limited(node) { dsp::limiter::latency(f64::from(rate.hz())) as u64 } else { 0 }
 }
 
 /// A gain in dB as a factor; what is no gain is silence.
@@ -220,6 +237,17 @@ pub fn build(order: Order<'_>) -> Built {
         }
         Stage::Whole(NodeKind::Delay) => {
             silent(Box::new(delay::Delay::new(node.channels, number(node, "frames") as u64)))
+        }
+        Stage::Whole(NodeKind::Eq) => silent(Box::new(eq::Eq::new(node, rate))),
+        Stage::Whole(NodeKind::Dynamics) => {
+            let dynamics = dynamics::Dynamics::new(node, rate);
+            let meter = dynamics.meter();
+            Built { processor: Box::new(dynamics), meter: Some(meter) }
+        }
+        Stage::Whole(NodeKind::Master) => {
+            let master = master::Master::new(node, control, rate, max_block);
+            let meter = master.meter();
+            Built { processor: Box::new(master), meter: Some(meter) }
         }
         Stage::Strip | Stage::Whole(_) => {
             let strip = strip::Strip::new(node, control, rate, max_block);

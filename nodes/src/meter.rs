@@ -1,8 +1,10 @@
 //! Levels, from the audio thread to whoever looks.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use aulos_protocol::Rate;
+
+use crate::dsp::{decibels, loudness::Loudness};
 
 /// How long the highest peak is held, in ms.
 const HOLD_MS: f64 = 2000.0;
@@ -24,6 +26,19 @@ pub struct Level {
 #[derive(Debug)]
 pub struct Meter {
     channels: Box<[Channel]>,
+    /// By how many dB it was turned down at most since it was read last, where something does.
+    reduction: Option<AtomicU32>,
+    loudness: Option<Published>,
+}
+
+/// What was measured of the loudness, as bits; what is not known is NaN.
+#[derive(Debug)]
+struct Published {
+    /// Momentary, short-term, integrated loudness and range.
+    values: [AtomicU32; 4],
+    true_peak: AtomicU32,
+    /// Whether to begin anew.
+    reset: AtomicBool,
 }
 
 /// Bits of non-negative floats, which are in the same order as the floats.
@@ -37,7 +52,68 @@ struct Channel {
 impl Meter {
     /// A meter of `channels` channels.
     pub fn new(channels: usize) -> Self {
-        Self { channels: (0..channels).map(|_| Channel::default()).collect() }
+        Self {
+            channels: (0..channels).map(|_| Channel::default()).collect(),
+            reduction: None,
+            loudness: None,
+        }
+    }
+
+    /// A meter that shows a reduction, too.
+    pub(crate) fn of_dynamics(channels: usize) -> Self {
+        Self { reduction: Some(AtomicU32::new(0)), ..Self::new(channels) }
+    }
+
+    /// A meter that shows loudness and, if there is a limiter, its reduction.
+    pub(crate) fn of_master(channels: usize, limited: bool) -> Self {
+        let values = [(); 4].map(|()| AtomicU32::new(f32::NAN.to_bits()));
+        let loudness = Published { values, true_peak: AtomicU32::new(0), reset: AtomicBool::new(false) };
+        let reduction = limited.then(|| AtomicU32::new(0));
+        Self { reduction, loudness: Some(loudness), ..Self::new(channels) }
+    }
+
+    /// [audio thread] Notes that something was turned down by this factor.
+    pub(crate) fn reduce(&self, factor: f64) {
+        if let Some(reduction) = &self.reduction {
+            let db = (-decibels(factor)).max(0.0) as f32;
+            reduction.fetch_max(db.to_bits(), Relaxed);
+        }
+    }
+
+    /// By how many dB it was turned down at most since this was asked last; `None` where nothing does.
+    pub fn take_reduction(&self) -> Option<f32> {
+        Some(f32::from_bits(self.reduction.as_ref()?.swap(0, Relaxed)))
+    }
+
+    /// [audio thread] Publishes what was measured.
+    pub(crate) fn set_loudness(&self, measured: &Loudness) {
+        let Some(published) = &self.loudness else { return };
+        let Loudness { momentary, short_term, integrated, range, true_peak } = *measured;
+        for (to, value) in published.values.iter().zip([momentary, short_term, integrated, range]) {
+            to.store(value.map_or(f32::NAN, |value| value as f32).to_bits(), Relaxed);
+        }
+        published.true_peak.store(true_peak.to_bits(), Relaxed);
+    }
+
+    /// The loudness, where it is measured.
+    pub fn loudness(&self) -> Option<Loudness> {
+        let published = self.loudness.as_ref()?;
+        let load = |bits: &AtomicU32| f32::from_bits(bits.load(Relaxed));
+        let [momentary, short_term, integrated, range] =
+            [0, 1, 2, 3].map(|n| Some(f64::from(load(&published.values[n]))).filter(|value| !value.is_nan()));
+        let true_peak = load(&published.true_peak);
+        Some(Loudness { momentary, short_term, integrated, range, true_peak })
+    }
+
+    /// Lets integrated loudness, range and true peak begin anew with the next block. Answers whether they are
+    /// measured here.
+    pub fn reset_loudness(&self) -> bool {
+        self.loudness.as_ref().inspect(|published| published.reset.store(true, Relaxed)).is_some()
+    }
+
+    /// [audio thread] Whether a reset was asked for.
+    pub(crate) fn take_loudness_reset(&self) -> bool {
+        self.loudness.as_ref().is_some_and(|published| published.reset.swap(false, Relaxed))
     }
 
     /// What it shows, by channel; peaks begin anew.

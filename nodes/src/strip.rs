@@ -168,7 +168,10 @@ impl Strip {
             gains: (0..outputs).map(|output| Fade::still(values.output(output))).collect(),
             pre: Fade::still(values.pre()),
             trimmed: vec![0.0; max_block],
-            meter: Arc::new(Meter::new(outputs)),
+            meter: Arc::new(match node.kind {
+                NodeKind::Master => Meter::of_master(outputs, crate::master::is_limited(node)),
+                _ => Meter::new(outputs),
+            }),
             gauges: vec![Gauge::new(rate); outputs],
         }
     }
@@ -177,12 +180,25 @@ impl Strip {
         self.meter.clone()
     }
 
+    pub(crate) fn meter_ref(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// [audio thread] Measures the outputs of a block.
+    pub(crate) fn look(&mut self, io: &mut Io<'_>) {
+        let first = self.first_output();
+        for (output, gauge) in self.gauges.iter_mut().enumerate() {
+            gauge.look(&self.meter, output, io.output(first + output));
+        }
+    }
+
     /// The first output after the tap.
     fn first_output(&self) -> usize {
         if self.has_pre { self.channels } else { 0 }
     }
 
-    fn render(&mut self, frame: u64, stretch: Range<usize>, io: &mut Io<'_>) {
+    /// [audio thread] Renders a stretch of a block that begins at `frame`.
+    pub(crate) fn render(&mut self, frame: u64, stretch: Range<usize>, io: &mut Io<'_>) {
         let frame = frame + stretch.start as u64;
         let (first, is_mono) = (self.first_output(), self.channels == 1);
         for channel in 0..self.channels {
@@ -238,10 +254,7 @@ impl Processor for Strip {
             settings.iter().for_each(|setting| self.set(setting));
             self.render(cycle.frame, stretch, io);
         }
-        let first = self.first_output();
-        for (output, gauge) in self.gauges.iter_mut().enumerate() {
-            gauge.look(&self.meter, output, io.output(first + output));
-        }
+        self.look(io);
         Progress::Done
     }
 

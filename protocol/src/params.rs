@@ -1,6 +1,8 @@
 //! The parameters that each kind of node has: one table, from which every surface takes names, units and
 //! ranges.
 
+mod effects;
+
 use crate::{Error, ErrorCode, Node, NodeKind, Range, Value};
 
 /// The unit of a parameter.
@@ -8,6 +10,8 @@ use crate::{Error, ErrorCode, Node, NodeKind, Range, Value};
 pub enum Unit {
     /// A gain in dB; silence is allowed.
     Decibels,
+    /// A level or a difference of levels in dB, which cannot be silence.
+    Level,
     /// A position between hard left (−1) and hard right (+1).
     Pan,
     /// On or off.
@@ -34,7 +38,7 @@ impl Unit {
     /// The unit's short name, empty where numbers have none.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Decibels => "dB",
+            Self::Decibels | Self::Level => "dB",
             Self::Hertz => "Hz",
             Self::Frames => "frames",
             Self::Milliseconds => "ms",
@@ -333,7 +337,8 @@ static WIDE_BUS: [Param; 7] = [GAIN, MUTE, TRIM, POLARITY, PRE_IGNORES_MUTE, SOL
 static MONO_SEND: [Param; 4] = [LEVEL, PAN, MUTE, PAN_LAW];
 static STEREO_SEND: [Param; 3] = [LEVEL, PAN, MUTE];
 static WIDE_SEND: [Param; 2] = [LEVEL, MUTE];
-static MASTER: [Param; 2] = [GAIN, MUTE];
+static MASTER: [Param; 6] =
+    [GAIN, MUTE, effects::LIMITER, effects::CEILING, effects::LIMITER_RELEASE, effects::OUTPUT];
 static TONE: [Param; 3] = [FREQUENCY, TONE_LEVEL, NOTES];
 static CLICK: [Param; 4] = [CLICK_LEVEL, BEATS, CLICK_PATTERN, SAFE_FROM_SOLO];
 static FEEDBACK: [Param; 1] = [FEEDBACK_FRAMES];
@@ -359,6 +364,8 @@ pub fn of(kind: NodeKind, channels: u16) -> &'static [Param] {
         NodeKind::Feedback => &FEEDBACK,
         NodeKind::Vca => &VCA,
         NodeKind::Group => &GROUP,
+        NodeKind::Eq => &effects::EQ,
+        NodeKind::Dynamics => &effects::DYNAMICS,
     }
 }
 
@@ -429,6 +436,7 @@ impl Param {
                 Ok(value)
             }
             (Unit::Decibels, _) => Err(wrong_form("a number of decibels or \"-inf\"")),
+            (Unit::Level, _) => Err(wrong_form("a number of decibels")),
             _ => Err(wrong_form("a number")),
         }
     }

@@ -69,7 +69,8 @@ pub fn groups(kind: NodeKind, channels: u16) -> Vec<Group> {
         ],
         NodeKind::Bus => vec![input("in"), output("pre", channels), output("out", panned(channels))],
         NodeKind::Send => vec![input("in"), output("out", panned(channels))],
-        NodeKind::Master | NodeKind::Feedback => vec![input("in"), output("out", channels)],
+        NodeKind::Master | NodeKind::Feedback | NodeKind::Eq => vec![input("in"), output("out", channels)],
+        NodeKind::Dynamics => vec![input("in"), input("sidechain"), output("out", channels)],
         NodeKind::Delay => vec![input("in"), output("out", channels), midi_in, midi_out],
         NodeKind::Vca | NodeKind::Group => Vec::new(),
     }

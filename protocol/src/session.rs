@@ -151,11 +151,15 @@ pub enum NodeKind {
     Vca,
     /// Strips that are muted, mixed or edited together. Nothing is patched into it.
     Group,
+    /// An equalizer.
+    Eq,
+    /// A gate and a compressor, with a sidechain.
+    Dynamics,
 }
 
 impl NodeKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Input,
         Self::Output,
         Self::Track,
@@ -168,6 +172,8 @@ impl NodeKind {
         Self::Feedback,
         Self::Vca,
         Self::Group,
+        Self::Eq,
+        Self::Dynamics,
     ];
 
     /// The kind's name, as in JSON.
@@ -185,6 +191,8 @@ impl NodeKind {
             Self::Feedback => "feedback",
             Self::Vca => "vca",
             Self::Group => "group",
+            Self::Eq => "eq",
+            Self::Dynamics => "dynamics",
         }
     }
 

@@ -66,6 +66,8 @@ fn unit(reading: &ParamReading) -> Unit {
     match (reading.range.unit.as_str(), reading.value) {
         (_, Value::Switch(_)) => Unit::Switch,
         (_, Value::Name(_)) => Unit::Choice(&[]),
+        // Gains go down to -144 dB and to silence, other levels do not.
+        ("dB", Value::Number(_)) if reading.range.min > -144.0 => Unit::Level,
         ("dB", _) => Unit::Decibels,
         ("Hz", _) => Unit::Hertz,
         ("frames", _) => Unit::Frames,

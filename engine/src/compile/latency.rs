@@ -39,7 +39,7 @@ impl Observed {
             _ => 0,
         };
         let pipelined = if self.pipelined.contains(id) { u64::from(session.max_block) } else { 0 };
-        id.stage.latency(node) + own + pipelined
+        id.stage.latency(node, session.rate) + own + pipelined
     }
 }
 

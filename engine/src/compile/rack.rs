@@ -353,7 +353,7 @@ impl Rack {
                 (Work::Process(Arc::new(Slot::new(self.token, unit))), built.meter)
             }
         };
-        let warm_up = stage.stage.warm_up(node);
+        let warm_up = stage.stage.warm_up(node, self.rate);
         let ready = Moment::new(self.batch, Lead::default());
         Instance {
             node: node.clone(),

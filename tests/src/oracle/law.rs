@@ -13,6 +13,7 @@ use super::{
     click::Click,
     control::Control,
     first_channel,
+    kernel::Kernel,
     midi::{Message, Notes, increment},
     wiring::{IN, PLAYER, Stage},
 };
@@ -40,6 +41,8 @@ pub(crate) enum Law {
     Memory,
     /// What another stage heard `ago` goes out.
     Echo { stage: usize, ago: usize },
+    /// What the built-in processor makes of it, given frame by frame.
+    Kernel(Kernel),
     /// Each output has a factor; one input channel feeds all outputs, more feed one each. `pre` is the factor
     /// of the tap in front of the fader, where there is one.
     /// In front of all that, each input channel has a factor by itself.
@@ -94,6 +97,7 @@ impl Law {
                 Self::Echo { stage, ago: ago as usize }
             }
             (NodeKind::Delay, _) => Self::Delay { frames: number(node, "frames") as usize },
+            (NodeKind::Eq | NodeKind::Dynamics, _) => Self::Kernel(Kernel::new(stage, session)),
             (NodeKind::Track, PLAYER) => {
                 let mut clips: Vec<_> = node.clips.iter().collect();
                 clips.sort_by_key(|clip| clip.id);
@@ -120,6 +124,7 @@ impl Law {
         let inputs = audio.iter().map(|input| input[now.frame]);
         match self {
             Self::Playback | Self::Memory => {}
+            Self::Kernel(kernel) => kernel.apply(now.frame, inputs, out),
             Self::Pass => out.extend(inputs),
             Self::Capture { first_channel, channels } => {
                 out.extend((0..*channels).map(|channel| {

@@ -6,13 +6,15 @@
 //! order in which it is written here, without fused multiply-add.
 //!
 //! - `wiring` says what each stage hears, `arrival` how late, and `solo` what of it is shut.
-//! - `law` says what each stage makes of it; `click` and `midi` are a part of that.
+//! - `law` says what each stage makes of it; `click` and `midi` are a part of that. Filters and dynamics are not
+//!   made twice: `kernel` asks the built-in processors frame by frame, which are tested against their definitions.
 //!
 //! The transport stands still or rolls from the first frame on; nothing is edited, so nothing fades.
 
 pub(crate) mod arrival;
 mod click;
 pub(crate) mod control;
+mod kernel;
 pub(crate) mod law;
 mod midi;
 mod solo;
