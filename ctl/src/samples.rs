@@ -24,6 +24,7 @@ pub fn session() -> Session {
             slug: Slug::new(slug).unwrap(),
             kind,
             channels,
+            rank: None,
             params: Default::default(),
             clips: Vec::new(),
             unknown: Default::default(),

@@ -487,12 +487,13 @@ impl Controller {
         Ok(self.ticket)
     }
 
-    /// The peaks of every meter since they were taken last.
+    /// The peaks of every meter since they were taken last, in the order in which the nodes are listed.
     pub fn meters(&self) -> Vec<MeterReading> {
-        self.rack
-            .meters()
-            .map(|(node, meter)| MeterReading { node: node.slug.to_string(), peaks: meter.take() })
-            .collect()
+        let node_of = |node: &Arc<Node>| self.session.nodes.get(&node.id).unwrap_or(node).clone();
+        let mut meters: Vec<_> =
+            self.rack.meters().map(|(node, meter)| (node_of(node), meter.take())).collect();
+        meters.sort_by(|(a, _), (b, _)| a.place().total_cmp(&b.place()));
+        meters.into_iter().map(|(node, peaks)| MeterReading { node: node.slug.to_string(), peaks }).collect()
     }
 }
 

@@ -189,6 +189,7 @@ mod tests {
             slug: Slug::new("tone").unwrap(),
             kind: NodeKind::Tone,
             channels: 1,
+            rank: None,
             params: Default::default(),
             clips: Vec::new(),
             unknown: Default::default(),

@@ -52,6 +52,14 @@ impl Nodes {
         if *found == slug { self.map.get(id) } else { None }
     }
 
+    /// The nodes as they are listed: by [`Node::place`], then by number. Sums are made by number, whatever the
+    /// list says.
+    pub fn in_order(&self) -> Vec<&Arc<Node>> {
+        let mut nodes: Vec<_> = self.map.values().collect();
+        nodes.sort_by(|a, b| a.place().total_cmp(&b.place()));
+        nodes
+    }
+
     /// How many nodes of a kind there are.
     pub fn of_kind(&self, kind: NodeKind) -> usize {
         self.of_kind[kind as usize]
@@ -188,8 +196,8 @@ mod tests {
 
     fn node(id: u64, slug: &str, kind: NodeKind) -> Arc<Node> {
         let slug = Slug::new(slug).unwrap();
-        let (params, unknown) = Default::default();
-        Arc::new(Node { id: NodeId(id), slug, kind, channels: 1, params, clips: Vec::new(), unknown })
+        let (rank, params, unknown) = Default::default();
+        Arc::new(Node { id: NodeId(id), slug, kind, channels: 1, rank, params, clips: Vec::new(), unknown })
     }
 
     fn link(id: u64, from: u64, to: u64) -> Arc<Link> {

@@ -190,6 +190,9 @@ pub struct Node {
     pub kind: NodeKind,
     /// How many channels it has, 1 to 64; see [`crate::ports`] for the ports that follow.
     pub channels: u16,
+    /// Where it is listed among the nodes; by its number unless said. See [`Node::place`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<f64>,
     /// The parameters that differ from their defaults; see [`crate::params`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
@@ -205,6 +208,11 @@ pub struct Node {
 impl Node {
     /// The most channels that a node can have.
     pub const MAX_CHANNELS: u16 = 64;
+
+    /// Where it is listed: nodes are listed by rising place, and by number where places are the same.
+    pub fn place(&self) -> f64 {
+        self.rank.unwrap_or(self.id.0 as f64)
+    }
 }
 
 /// One port of a node.

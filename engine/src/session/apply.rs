@@ -11,7 +11,7 @@ use aulos_protocol::{
 
 use super::{
     limits::{self, MAX_BATCH, MAX_CLIPS, MAX_LINKS, MAX_NODES},
-    names, validate,
+    names, nodes, validate,
 };
 use crate::graph::Graph;
 
@@ -112,6 +112,9 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
     match command {
         Command::AddNode(new) => add_node(session, new, outcome),
         Command::RemoveNode { node } => remove_node(session, node, outcome),
+        Command::RenameNode { node, name } => nodes::rename(session, node, name),
+        Command::DuplicateNode { node, name } => nodes::duplicate(session, node, name.as_deref(), outcome),
+        Command::MoveNode { node, to } => nodes::reorder(session, node, to),
         Command::SetParam { node, param, value } => set_param(session, node, param, *value),
         Command::SetSession { name, tempo, edit_fade_ms, max_latency_ms } => {
             if let Some(ms) = max_latency_ms {
@@ -167,7 +170,8 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
     }
 }
 
-fn take_id(session: &mut Session) -> u64 {
+/// A number that nothing has had yet.
+pub(super) fn take_id(session: &mut Session) -> u64 {
     let id = session.next_id;
     session.next_id += 1;
     id
@@ -185,6 +189,7 @@ fn add_node(session: &mut Session, new: &NewNode, outcome: &mut Outcome) -> Resu
         slug,
         kind: new.kind,
         channels,
+        rank: None,
         params: Default::default(),
         clips: Vec::new(),
         unknown: Default::default(),

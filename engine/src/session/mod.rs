@@ -4,6 +4,7 @@ mod apply;
 mod history;
 mod limits;
 mod names;
+mod nodes;
 mod validate;
 
 pub use apply::{Outcome, apply};

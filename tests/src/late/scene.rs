@@ -23,7 +23,7 @@ fn add(session: &mut Session, kind: NodeKind, channels: u16, params: &[(&str, Va
     let slug = Slug::new(format!("late-{id}")).expect("a valid name");
     let params = params.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     let (clips, unknown) = (Vec::new(), BTreeMap::new());
-    session.nodes.insert(Arc::new(Node { id, slug, kind, channels, params, clips, unknown }));
+    session.nodes.insert(Arc::new(Node { id, slug, kind, channels, rank: None, params, clips, unknown }));
     id
 }
 

@@ -95,6 +95,7 @@ impl<'a> Builder<'a> {
             slug,
             kind,
             channels,
+            rank: None,
             params: BTreeMap::new(),
             clips: Vec::new(),
             unknown: BTreeMap::new(),
