@@ -74,6 +74,9 @@ fn changed_node(old: &Node, new: &Node, lines: &mut Vec<String>) {
     if old.slug != new.slug {
         lines.push(format!("~ {} {} → {}", new.kind, old.slug, new.slug));
     }
+    if old.place() != new.place() {
+        lines.push(format!("~ {} {}  moved in the list", new.kind, new.slug));
+    }
     for param in params::of(new.kind, new.channels) {
         let (from, to) = (params::get(old, param), params::get(new, param));
         if from != to {

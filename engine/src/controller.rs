@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aulos_nodes::{BuiltIn, Meter, Patch, Playlist, Stage, Workshop};
+use aulos_nodes::{BuiltIn, Level, Patch, Playlist, Stage, Workshop};
 use aulos_protocol::{
     Change, Clip, Command, Error, ErrorCode, MeterReading, Node, NodeId, Session, mirror,
     params::{self, Effect},
@@ -472,18 +472,19 @@ impl Controller {
         Ok(self.ticket)
     }
 
-    /// What every meter shows; peaks are those since they were taken last.
+    /// What every meter shows, in the order in which the nodes are listed; peaks are those since they were taken last.
     pub fn meters(&self) -> Vec<MeterReading> {
-        let reading = |(node, meter): (&Arc<Node>, &Arc<Meter>)| {
-            let levels = meter.take();
-            MeterReading {
-                node: node.slug.to_string(),
-                peaks: levels.iter().map(|level| level.peak).collect(),
-                rms: levels.iter().map(|level| level.rms).collect(),
-                hold: levels.iter().map(|level| level.hold).collect(),
-            }
+        let node_of = |node: &Arc<Node>| self.session.nodes.get(&node.id).unwrap_or(node).clone();
+        let mut meters: Vec<_> =
+            self.rack.meters().map(|(node, meter)| (node_of(node), meter.take())).collect();
+        meters.sort_by(|(a, _), (b, _)| a.place().total_cmp(&b.place()));
+        let reading = |(node, levels): (Arc<Node>, Vec<Level>)| MeterReading {
+            node: node.slug.to_string(),
+            peaks: levels.iter().map(|level| level.peak).collect(),
+            rms: levels.iter().map(|level| level.rms).collect(),
+            hold: levels.iter().map(|level| level.hold).collect(),
         };
-        self.rack.meters().map(reading).collect()
+        meters.into_iter().map(reading).collect()
     }
 }
 

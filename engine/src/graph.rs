@@ -2,6 +2,8 @@
 
 mod solo;
 
+pub use solo::shut_links;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,

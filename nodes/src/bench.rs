@@ -1,7 +1,5 @@
 //! Runs a processor as the engine does, for tests.
 
-use std::collections::BTreeMap;
-
 use aulos_protocol::{Bpm, Control, Node, NodeId, NodeKind, Rate, Signature, Slug, Value, params};
 
 use crate::{Built, Cycle, Io, Order, Playlist, Processor, Setting, Stage, build};
@@ -9,9 +7,7 @@ use crate::{Built, Cycle, Io, Order, Playlist, Processor, Setting, Stage, build}
 /// A node with these parameters; names are those of choices.
 pub fn node(kind: NodeKind, channels: u16, set: &[(&str, Value)]) -> Node {
     let slug = Slug::new("node").unwrap();
-    let (params, unknown) = (BTreeMap::new(), BTreeMap::new());
-    let (id, clips, members) = (NodeId(1), Vec::new(), Default::default());
-    let mut node = Node { id, slug, kind, channels, params, clips, members, unknown };
+    let mut node = Node::new(NodeId(1), slug, kind, channels);
     for (name, value) in set {
         let value = params::find(&node, name).unwrap().accept(*value).unwrap();
         node.params.insert((*name).to_owned(), value);

@@ -21,6 +21,32 @@ pub enum Command {
         /// The node's name.
         node: String,
     },
+    /// Gives a node another name. Links, clips and sound stay as they are.
+    #[serde(rename = "node_rename")]
+    RenameNode {
+        /// The node's name.
+        node: String,
+        /// Its new name.
+        name: String,
+    },
+    /// Adds a copy of a node, listed behind it: its parameters, its clips under numbers of their own, and its links
+    /// in and out. Answers with the copy's name.
+    #[serde(rename = "node_duplicate")]
+    DuplicateNode {
+        /// The node's name.
+        node: String,
+        /// The name of the copy; made from the node's unless said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+    /// Moves a node in the order in which nodes are listed. It changes no sound.
+    #[serde(rename = "node_move")]
+    MoveNode {
+        /// The node's name.
+        node: String,
+        /// Where it goes.
+        to: Place,
+    },
     /// Sets a parameter of a node. Where the node is in a group with `mix` on, its gain takes those of the other
     /// members along by as many dB, and mute and solo are theirs too.
     #[serde(rename = "set")]
@@ -223,18 +249,41 @@ pub struct NewNode {
     pub params: std::collections::BTreeMap<String, Value>,
 }
 
+/// A place in the order in which nodes are listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Before all others.
+    First,
+    /// Behind all others.
+    Last,
+    /// Before the node of this name.
+    Before(String),
+    /// Behind the node of this name.
+    After(String),
+}
+
 /// What to render, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Render {
-    /// The file to write; replaced when the render is complete.
+    /// The file to write; replaced when the render is complete. Of stems the folder, which is made if it is not
+    /// there.
     pub path: String,
+    /// Renders stems instead of the mix: one file for each of these nodes, which go into the master, or for all that
+    /// do if the list is empty. They sum to the mix, but for the master's limiter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stems: Option<Vec<String>>,
     /// WAV or FLAC; by the file's ending unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<AudioFormat>,
     /// Depth of the samples; 32-bit float for WAV and 24 bit for FLAC unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<SampleDepth>,
+    /// Noise that keeps the error of rounding from following the sound; TPDF for 16 bit and none for others unless
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dither: Option<Dither>,
     /// The file's rate; the session's unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
@@ -279,6 +328,16 @@ pub enum SampleDepth {
     Float32,
 }
 
+/// What is added before samples are rounded to integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dither {
+    /// Nothing.
+    None,
+    /// Triangular noise of ±1 step, the same each time; silence stays silent.
+    Tpdf,
+}
+
 /// Whether a command can be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undo {
@@ -297,6 +356,14 @@ impl Command {
                 None => format!("add {}", new.kind),
             },
             Self::RemoveNode { node } => format!("remove {node}"),
+            Self::RenameNode { node, name } => format!("rename {node} to {name}"),
+            Self::DuplicateNode { node, .. } => format!("duplicate {node}"),
+            Self::MoveNode { node, to } => match to {
+                Place::First => format!("move {node} to the front"),
+                Place::Last => format!("move {node} to the end"),
+                Place::Before(other) => format!("move {node} before {other}"),
+                Place::After(other) => format!("move {node} behind {other}"),
+            },
             Self::SetParam { node, param, value } => format!("set {node}/{param} to {value}"),
             Self::SetSession { .. } => "set the session's properties".into(),
             Self::Link { from, to, .. } => format!("link {from} -> {to}"),
@@ -339,6 +406,9 @@ impl Command {
         match self {
             Self::AddNode(_)
             | Self::RemoveNode { .. }
+            | Self::RenameNode { .. }
+            | Self::DuplicateNode { .. }
+            | Self::MoveNode { .. }
             | Self::SetParam { .. }
             | Self::SetSession { .. }
             | Self::Link { .. }

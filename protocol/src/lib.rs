@@ -25,7 +25,7 @@ mod units;
 mod value;
 pub mod wire;
 
-pub use command::{AudioFormat, Command, NewNode, Render, SampleDepth, Undo};
+pub use command::{AudioFormat, Command, Dither, NewNode, Place, Render, SampleDepth, Undo};
 pub use control::Control;
 pub use error::{Error, ErrorCode, Range, close_names};
 pub use event::{Change, Event, MeterReading, OperationState, Telemetry, TransportState};

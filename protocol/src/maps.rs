@@ -71,6 +71,14 @@ impl Nodes {
         if *found == slug { self.map.get(id) } else { None }
     }
 
+    /// The nodes as they are listed: by [`Node::place`], then by number. Sums are made by number, whatever the
+    /// list says.
+    pub fn in_order(&self) -> Vec<&Arc<Node>> {
+        let mut nodes: Vec<_> = self.map.values().collect();
+        nodes.sort_by(|a, b| a.place().total_cmp(&b.place()));
+        nodes
+    }
+
     /// How many nodes of a kind there are.
     pub fn of_kind(&self, kind: NodeKind) -> usize {
         self.of_kind[kind as usize]

@@ -90,7 +90,7 @@ pub enum Reply {
     Latency(LatencyReport),
     /// To [`Query::Meters`].
     Meters {
-        /// One for each node that has a meter, in the order of the nodes' numbers.
+        /// One for each node that has a meter, in the order in which the nodes are listed.
         meters: Vec<MeterReading>,
     },
     /// To [`Query::Operation`].

@@ -224,6 +224,9 @@ pub struct Node {
     pub kind: NodeKind,
     /// How many channels it has, 1 to 64; see [`crate::ports`] for the ports that follow.
     pub channels: u16,
+    /// Where it is listed among the nodes; by its number unless said. See [`Node::place`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<f64>,
     /// The parameters that differ from their defaults; see [`crate::params`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
@@ -245,8 +248,13 @@ impl Node {
 
     /// A node without parameters, clips or members.
     pub fn new(id: NodeId, slug: Slug, kind: NodeKind, channels: u16) -> Self {
-        let (params, members, unknown) = Default::default();
-        Self { id, slug, kind, channels, params, clips: Vec::new(), members, unknown }
+        let (rank, params, members, unknown) = Default::default();
+        Self { id, slug, kind, channels, rank, params, clips: Vec::new(), members, unknown }
+    }
+
+    /// Where it is listed: nodes are listed by rising place, and by number where places are the same.
+    pub fn place(&self) -> f64 {
+        self.rank.unwrap_or(self.id.0 as f64)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use aulos_engine::{Start, TransportChange};
 use aulos_protocol::{
-    Change, ClipId, Command, Decibels, Endpoint, NewNode, NodeKind, Session, Value, params, ports,
+    Change, ClipId, Command, Decibels, Endpoint, NewNode, NodeKind, Place, Session, Value, params, ports,
 };
 use aulos_tests::{
     compare,
@@ -103,7 +103,10 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
             let clip = node.clips.first().map_or(ClipId(0), |clip| clip.id);
             Command::RemoveClip { track: node.slug.to_string(), clip }
         }
-        91..97 => Command::Undo,
+        91..93 => Command::DuplicateNode { node: node.slug.to_string(), name: None },
+        93 => Command::MoveNode { node: node.slug.to_string(), to: Place::First },
+        94 => Command::RenameNode { node: node.slug.to_string(), name: format!("new-{}", rng.below(1000)) },
+        95..98 => Command::Undo,
         _ => Command::Redo,
     }
 }

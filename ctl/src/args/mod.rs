@@ -1,5 +1,6 @@
 //! The command line: what can be written, and the help that tells it.
 
+mod desk;
 mod groups;
 mod nouns;
 
@@ -8,6 +9,7 @@ use std::{path::PathBuf, time::Duration};
 use aulos_protocol::{Rate, Signature};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use desk::{Duplicate, Mute, Rename, Reorder, Solo};
 pub use groups::{ClickVerb, GroupVerb, Members, VcaVerb};
 pub use nouns::{
     BusVerb, ClipAdd, ClipSet, ClipVerb, NodeVerb, OperationVerb, SendVerb, SessionVerb, SetParam, StripVerb,
@@ -141,6 +143,19 @@ pub enum Verb {
     /// Add, remove, change and show metronomes
     #[command(subcommand)]
     Click(ClickVerb),
+    /// Give a node another name; links, clips and sound stay as they are
+    Rename(Rename),
+    /// Add a copy of a node: parameters, clips, and links in and out
+    Duplicate(Duplicate),
+    /// Move a node in the order in which nodes are listed; it changes no sound
+    Reorder(Reorder),
+    /// Mute nodes as one step, or list what is muted
+    Mute(Mute),
+    /// Solo nodes as one step, or list what is soloed
+    ///
+    /// While anything is soloed, only what lies on a path through it is heard. This adds to what is soloed
+    /// already; --clear ends it all.
+    Solo(Solo),
     /// Put stretches of audio files on tracks, move them, and take them off
     #[command(subcommand)]
     Clip(ClipVerb),
@@ -358,18 +373,33 @@ pub enum Depth {
     Float32,
 }
 
+/// What is added before samples are rounded to integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dither {
+    /// Nothing.
+    None,
+    /// Triangular noise of ±1 step, the same each time; silence stays silent.
+    Tpdf,
+}
+
 /// Arguments of `render`.
 #[derive(Debug, Args)]
 pub struct Render {
-    /// The file to write; replaced when the render is complete.
+    /// The file to write, or with --stems the folder; files are replaced when the render is complete.
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
+    /// Render stems: a file for each of these nodes, which go into the master [default: for all that do].
+    #[arg(long, value_name = "NODE", num_args = 0..)]
+    pub stems: Option<Vec<String>>,
     /// The file's format [default: by its ending].
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// Depth of the samples [default: 32f for WAV, 24 for FLAC].
     #[arg(long, value_enum)]
     pub depth: Option<Depth>,
+    /// Noise against the distortion of rounding [default: tpdf for 16 bit, else none].
+    #[arg(long, value_enum)]
+    pub dither: Option<Dither>,
     /// The file's rate [default: the session's].
     #[arg(long, value_name = "HZ", value_parser = rate)]
     pub rate: Option<Rate>,

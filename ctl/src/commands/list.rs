@@ -47,7 +47,7 @@ fn json(session: &Session, what: Option<Listing>) -> Result<Json, Failure> {
     Ok(match what {
         None => serde_json::to_value(session).map_err(unwritable)?,
         Some(Listing::Nodes) => {
-            let nodes: Vec<_> = session.nodes.values().collect();
+            let nodes = session.nodes.in_order();
             serde_json::to_value(nodes).map_err(unwritable)?
         }
         Some(Listing::Ports) => all_ports(session)
@@ -77,7 +77,7 @@ fn json(session: &Session, what: Option<Listing>) -> Result<Json, Failure> {
 }
 
 fn all_ports(session: &Session) -> impl Iterator<Item = (&Node, String, Direction)> {
-    session.nodes.values().flat_map(|node| {
+    session.nodes.in_order().into_iter().flat_map(|node| {
         ports::groups(node.kind, node.channels).into_iter().flat_map(move |group| {
             group.port_names().into_iter().map(move |port| (&**node, port, group.direction))
         })
@@ -85,7 +85,7 @@ fn all_ports(session: &Session) -> impl Iterator<Item = (&Node, String, Directio
 }
 
 fn all_clips(session: &Session) -> impl Iterator<Item = (&Node, &Clip)> {
-    session.nodes.values().flat_map(|node| node.clips.iter().map(move |clip| (&**node, clip)))
+    session.nodes.in_order().into_iter().flat_map(|node| node.clips.iter().map(move |clip| (&**node, clip)))
 }
 
 /// The other end of a wire, with its gain where that is not 0 dB.
@@ -115,7 +115,8 @@ const COLUMNS: [Side; 4] = [Side::Left, Side::Left, Side::Right, Side::Left];
 pub fn tree(session: &Session, each_link: bool, paint: Paint) -> Vec<String> {
     let wires = if each_link { singles(session) } else { wires(session) };
     let mut table = Table::new(&COLUMNS);
-    session.nodes.values().for_each(|node| table.row(columns(node)));
+    let nodes = session.nodes.in_order();
+    nodes.iter().for_each(|node| table.row(columns(node)));
     let heads = table.lines(paint);
     let title = format!(
         "{}  {}",
@@ -124,7 +125,7 @@ pub fn tree(session: &Session, each_link: bool, paint: Paint) -> Vec<String> {
     );
     let mut lines = vec![title];
     let last = heads.len().saturating_sub(1);
-    for (index, (node, head)) in session.nodes.values().zip(heads).enumerate() {
+    for (index, (node, head)) in nodes.into_iter().zip(heads).enumerate() {
         let (branch, below) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         lines.push(format!("{branch}{head}"));
         let mine = wires.iter().filter(|wire| wire.from_node == node.id);
@@ -153,7 +154,7 @@ pub fn unlinked(session: &Session, node: &Node) -> Vec<&'static str> {
 fn nodes(session: &Session, with_links: bool, paint: Paint) -> Vec<String> {
     let wires = wires(session);
     let mut table = Table::new(&[COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[3], Side::Left]);
-    for node in session.nodes.values() {
+    for node in session.nodes.in_order() {
         let mut row = columns(node);
         if with_links {
             let mine = wires.iter().filter(|wire| wire.from_node == node.id);

@@ -2,6 +2,7 @@
 
 mod batch;
 mod clips;
+mod desk;
 mod groups;
 mod latency;
 mod links;
@@ -45,6 +46,11 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Track(verb) => nodes::strip(cx, NodeKind::Track, verb.into()),
         Verb::Bus(verb) => nodes::strip(cx, NodeKind::Bus, verb.into()),
         Verb::Send(verb) => nodes::send(cx, verb),
+        Verb::Rename(args) => desk::rename(cx, args),
+        Verb::Duplicate(args) => desk::duplicate(cx, args),
+        Verb::Reorder(args) => desk::reorder(cx, args),
+        Verb::Mute(args) => desk::mute(cx, args),
+        Verb::Solo(args) => desk::solo(cx, args),
         Verb::Clip(ClipVerb::Add(args)) => clips::add(cx, args),
         Verb::Clip(ClipVerb::Rm { track, id }) => clips::remove(cx, track, id),
         Verb::Clip(ClipVerb::Set(args)) => clips::set(cx, args),
@@ -80,6 +86,8 @@ fn can_be_timed(verb: &Verb) -> bool {
         Verb::Set(_) | Verb::Link(_) | Verb::Batch(_) => true,
         Verb::Play | Verb::Pause | Verb::Stop | Verb::Locate(_) => true,
         Verb::Loop(args) => args.start.is_some(),
+        Verb::Mute(args) => !args.nodes.is_empty(),
+        Verb::Solo(args) => !args.nodes.is_empty() || args.clear,
         Verb::Node(verb) => matches!(verb, NodeVerb::Set(_)),
         Verb::Track(verb) => matches!(verb, TrackVerb::Set(_)),
         Verb::Bus(verb) => matches!(verb, BusVerb::Set(_)),

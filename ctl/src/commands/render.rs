@@ -6,7 +6,7 @@ use std::{
 };
 
 use aulos_protocol::{
-    AudioFormat, Command, OperationState, Query, Render, Reply, SampleDepth, client::unexpected,
+    AudioFormat, Command, Dither, OperationState, Query, Render, Reply, SampleDepth, client::unexpected,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -31,8 +31,10 @@ pub fn run(cx: &mut Context, args: &args::Render) -> Result<(), Failure> {
     let path = absolute_path(&args.out)?;
     let render = Render {
         path: path.clone(),
+        stems: args.stems.clone(),
         format: args.format.map(format),
         depth: args.depth.map(depth),
+        dither: args.dither.map(dither),
         rate: args.rate,
         start: cx.frames(args.from)?,
         end: cx.frames_if(args.to)?,
@@ -120,6 +122,13 @@ fn format(format: Format) -> AudioFormat {
     match format {
         Format::Wav => AudioFormat::Wav,
         Format::Flac => AudioFormat::Flac,
+    }
+}
+
+fn dither(dither: args::Dither) -> Dither {
+    match dither {
+        args::Dither::None => Dither::None,
+        args::Dither::Tpdf => Dither::Tpdf,
     }
 }
 

@@ -191,6 +191,9 @@ fn obey(command: &Command, mood: &Mood, cancelled: &AtomicUsize) -> Result<Reply
         Command::AddNode(new) => {
             applied.nodes = vec![new.name.clone().unwrap_or_else(|| new.kind.name().to_owned())];
         }
+        Command::DuplicateNode { node, name } => {
+            applied.nodes = vec![name.clone().unwrap_or_else(|| format!("{node}-2"))];
+        }
         Command::AddClip { .. } => {
             applied.clips = vec![ClipId(40)];
             applied.warnings = vec!["the file is missing".into()];

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aulos_protocol::{
-    Command, Error, ErrorCode, Frames, NodeKind, Value,
+    Command, Error, ErrorCode, Frames, NodeKind, Place, Value,
     wire::{Ask, methods},
 };
 use serde_json::{Value as Json, json};
@@ -26,6 +26,9 @@ fn every_method_can_be_reached() {
         "node add tone",
         "node rm late",
         "node show drums",
+        "rename late later",
+        "duplicate drums",
+        "reorder late --first",
         "clip add drums loop.wav -q",
         "clip rm drums 20",
         "clip set drums 20 --at 2|1",
@@ -150,6 +153,57 @@ fn removing_several_nodes_is_one_step() {
     assert_eq!(fake.commands(), [Command::Batch { commands: vec![remove("drums"), remove("voice")] }]);
     answer(&fake, "node rm late");
     assert_eq!(fake.commands(), [remove("late")]);
+}
+
+#[test]
+fn mute_and_solo_are_one_step_for_all_nodes() {
+    let fake = Fake::willing();
+    let set = |node: &str, param: &str, on| Command::SetParam {
+        node: node.into(),
+        param: param.into(),
+        value: Value::Switch(on),
+    };
+    assert_eq!(answer(&fake, "mute drums voice"), "muted drums, voice\n");
+    let commands = vec![set("drums", "mute", true), set("voice", "mute", true)];
+    assert_eq!(fake.commands(), [Command::Batch { commands }]);
+    // A node that is named twice is set once, and one node needs no batch.
+    assert_eq!(answer(&fake, "solo drums drums --off"), "drums no longer soloed\n");
+    assert_eq!(fake.commands(), [set("drums", "solo", false)]);
+    assert_eq!(answer(&fake, "mute"), "drums\n");
+    assert_eq!(answer(&fake, "mute --json"), "{\"muted\":[\"drums\"]}\n");
+    assert_eq!(answer(&fake, "solo"), "nothing is soloed\n");
+    assert_eq!(fake.commands(), []);
+    assert_eq!(answer(&fake, "solo --clear"), "nothing is soloed\n");
+    for (line, code, part) in [
+        ("mute late", 1, "late is a delay, which cannot be muted"),
+        ("solo drms", 4, "did you mean \"drums\"?"),
+        ("mute --off", 2, "--off"),
+        ("solo --clear drums", 2, "cannot be used with"),
+        ("reorder drums", 2, "--before"),
+        ("reorder drums --first --last", 2, "cannot be used with"),
+        ("duplicate", 2, "NODE"),
+        ("rename drums", 2, "NEW"),
+        ("mute --at 100", 2, "cannot be timed"),
+    ] {
+        let (got, out, err) = run(&fake, line);
+        assert_eq!((got, out.as_str()), (code, ""), "{line}: {err}");
+        assert!(err.contains(part), "{line}: {err}");
+    }
+}
+
+#[test]
+fn nodes_are_renamed_copied_and_moved() {
+    let fake = Fake::willing();
+    let before =
+        |node: &str, other: &str| Command::MoveNode { node: node.into(), to: Place::Before(other.into()) };
+    assert_eq!(answer(&fake, "rename drums kit"), "drums is now kit\n");
+    assert_eq!(fake.commands(), [Command::RenameNode { node: "drums".into(), name: "kit".into() }]);
+    assert!(answer(&fake, "duplicate drums").ends_with("a copy of drums\n"));
+    assert_eq!(fake.commands(), [Command::DuplicateNode { node: "drums".into(), name: None }]);
+    assert_eq!(answer(&fake, "reorder room --before drums"), "room comes before drums\n");
+    assert_eq!(fake.commands(), [before("room", "drums")]);
+    assert_eq!(answer(&fake, "reorder room --last"), "room comes last\n");
+    assert_eq!(fake.commands(), [Command::MoveNode { node: "room".into(), to: Place::Last }]);
 }
 
 #[test]

@@ -103,6 +103,8 @@ impl Controller {
                 None => faults.push(NodeFaults { node, not_finite, denormal, late, midi_dropped, hurried }),
             }
         }
+        let place = |fault: &NodeFaults| self.session.node(&fault.node).map_or(f64::MAX, |node| node.place());
+        faults.sort_by(|a, b| place(a).total_cmp(&place(b)));
         faults
     }
 

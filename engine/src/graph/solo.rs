@@ -1,7 +1,9 @@
 //! Solo in place: which links pass while strips are soloed.
 
+use std::collections::BTreeSet;
+
 use aulos_nodes::Stage;
-use aulos_protocol::{NodeKind, Session, params, ports::Signal};
+use aulos_protocol::{LinkId, NodeKind, Session, params, ports::Signal};
 use petgraph::{
     Direction::{self, Incoming, Outgoing},
     graph::{DiGraph, NodeIndex},
@@ -68,6 +70,17 @@ pub fn shut(graph: &mut DiGraph<StageId, Edge>, session: &Session) {
             weight.gain = 0.0;
         }
     }
+}
+
+/// The links through which nothing passes because others are soloed.
+pub fn shut_links(session: &Session) -> BTreeSet<LinkId> {
+    let graph = super::Graph::of(session).graph;
+    let shut = graph.edge_weights().filter(|edge| edge.gain == 0.0).filter_map(|edge| match edge.id {
+        EdgeId::Link(id) => Some(id),
+        _ => None,
+    });
+    let is_silent = |id: &LinkId| session.links.get(id).is_some_and(|link| link.gain.is_silence());
+    shut.filter(|id| !is_silent(id)).collect()
 }
 
 /// The stages `from` and all that can be reached from them through stages that are `open`.

@@ -12,7 +12,7 @@ use aulos_protocol::{
 use super::{
     clips, groups,
     limits::{self, MAX_BATCH, MAX_LINKS, MAX_NODES},
-    names, validate,
+    names, nodes, validate,
 };
 use crate::graph::Graph;
 
@@ -113,6 +113,9 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
     match command {
         Command::AddNode(new) => add_node(session, new, outcome),
         Command::RemoveNode { node } => remove_node(session, node, outcome),
+        Command::RenameNode { node, name } => nodes::rename(session, node, name),
+        Command::DuplicateNode { node, name } => nodes::duplicate(session, node, name.as_deref(), outcome),
+        Command::MoveNode { node, to } => nodes::reorder(session, node, to),
         Command::SetParam { node, param, value } => groups::set_param(session, node, param, *value),
         Command::SetSession { name, tempo, signature, edit_fade_ms, max_latency_ms } => {
             if let Some(ms) = max_latency_ms {
@@ -171,7 +174,8 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
     }
 }
 
-fn take_id(session: &mut Session) -> u64 {
+/// A number that nothing has had yet.
+pub(super) fn take_id(session: &mut Session) -> u64 {
     let id = session.next_id;
     session.next_id += 1;
     id

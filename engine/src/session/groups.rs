@@ -80,6 +80,16 @@ pub fn forget(session: &mut Session, node: NodeId) {
     }
 }
 
+/// Makes a node a member of all whose member another is.
+pub fn join(session: &mut Session, as_is: NodeId, node: NodeId) {
+    let groups: Vec<_> = session.nodes.controlling(as_is).cloned().collect();
+    for group in groups {
+        let mut changed = (*group).clone();
+        changed.members.insert(node);
+        session.nodes.insert(Arc::new(changed));
+    }
+}
+
 /// The node and all that are in a group with it whose switch `how` is on.
 pub fn together(session: &Session, node: NodeId, how: &str) -> BTreeSet<NodeId> {
     let groups = session.nodes.controlling(node).filter(|group| group.kind == NodeKind::Group);

@@ -6,6 +6,7 @@ mod groups;
 mod history;
 mod limits;
 mod names;
+mod nodes;
 mod validate;
 
 pub use apply::{Outcome, apply};

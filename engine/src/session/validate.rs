@@ -129,6 +129,13 @@ pub fn channels(channels: u16) -> Result<(), Error> {
 
 fn check_node(node: &Node) -> Result<(), Error> {
     channels(node.channels)?;
+    if let Some(rank) = node.rank {
+        let most = MAX_ID as f64;
+        if !(-most..=most).contains(&rank) {
+            let range = Range { min: -most, max: most, unit: String::new() };
+            return Err(Error::out_of_range("its rank", rank, range));
+        }
+    }
     for (name, value) in &node.params {
         let param = params::find(node, name)?;
         if param.accept(*value)? != *value {

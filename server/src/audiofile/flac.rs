@@ -72,11 +72,16 @@ impl Flac {
         Ok(flac)
     }
 
+    /// Dithers the integers of so many channels.
+    pub fn dither(&mut self, channels: u16) {
+        self.quantiser.dither(channels);
+    }
+
     /// Writes one frame after the other. All channels of `block` have the same length.
     pub fn write(&mut self, block: &[&[f32]]) -> io::Result<()> {
         for frame in 0..block.first().map_or(0, |channel| channel.len()) {
-            for channel in block {
-                self.pending.push(self.quantiser.quantise(channel[frame]));
+            for (number, channel) in block.iter().enumerate() {
+                self.pending.push(self.quantiser.quantise_channel(number, channel[frame]));
             }
             if self.pending.len() == BLOCK * block.len() {
                 self.encode()?;

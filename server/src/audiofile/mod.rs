@@ -3,6 +3,7 @@
 //! A [`Writer`] makes a WAV or FLAC file block by block, in bounded memory, and puts it in its place when it is
 //! whole. A [`Resampler`] brings blocks to the rate of the file first.
 
+mod dither;
 mod flac;
 mod partial;
 mod quantise;

@@ -38,13 +38,20 @@ impl Wav {
         MOST_BYTES / (u64::from(bits(depth) / 8) * u64::from(channels.max(1)))
     }
 
+    /// Dithers integers of so many channels.
+    pub fn dither(&mut self, channels: u16) {
+        if let Some(quantiser) = &mut self.quantiser {
+            quantiser.dither(channels);
+        }
+    }
+
     /// Writes one frame after the other. All channels of `block` have the same length.
     pub fn write(&mut self, block: &[&[f32]]) -> io::Result<()> {
         for frame in 0..block.first().map_or(0, |channel| channel.len()) {
-            for channel in block {
+            for (number, channel) in block.iter().enumerate() {
                 let sample = channel[frame];
                 match &mut self.quantiser {
-                    Some(quantiser) => self.writer.write_sample(quantiser.quantise(sample)),
+                    Some(quantiser) => self.writer.write_sample(quantiser.quantise_channel(number, sample)),
                     None => self.writer.write_sample(sample),
                 }
                 .map_err(to_io)?;

@@ -67,6 +67,15 @@ impl Writer {
         Ok(Self { encoder, partial, target, channels, frames: 0, most_frames, failed: false })
     }
 
+    /// Has integers dithered; floating point needs none. To be said before anything is written.
+    pub fn dithered(mut self) -> Self {
+        match &mut self.encoder {
+            Encoder::Wav(wav) => wav.dither(self.channels),
+            Encoder::Flac(flac) => flac.dither(self.channels),
+        }
+        self
+    }
+
     /// How many frames fit into such a file: a WAV file cannot be larger than 4 GiB.
     ///
     /// Errors: `invalid_argument` if there are no such files.

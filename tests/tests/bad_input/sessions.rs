@@ -131,6 +131,8 @@ const TABLE: &[Row] = &[
         "beat:out_L to bell:midi_in leads from audio to MIDI",
         &[Expected("two MIDI ports")],
     ),
+    ("a rank out of reach", |s| node(s, "voice")["rank"] = json!(1e300), OutOfRange, "its rank", &[]),
+    ("a rank in words", |s| node(s, "voice")["rank"] = json!("first"), InvalidArgument, "damaged", &[]),
     ("nodes that are no list", |s| s["nodes"] = json!({}), InvalidArgument, "damaged", &[]),
     ("a node that is no node", |s| s["nodes"][0] = json!(7), InvalidArgument, "damaged", &[]),
     (

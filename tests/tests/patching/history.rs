@@ -31,7 +31,15 @@ const STEPS: &str = "\
     node rm room late
     bus add room --channels 4
     batch list.json
-    track rm drums";
+    rename drums kit
+    duplicate kit
+    duplicate kit other
+    reorder other --first
+    reorder kit --after kit-2
+    mute kit other --off
+    solo voice
+    solo --clear
+    track rm kit";
 
 fn without_next_id(session: &Json) -> Json {
     let mut session = session.clone();

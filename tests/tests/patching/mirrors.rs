@@ -6,8 +6,8 @@ use std::{
 };
 
 use aulos_protocol::{
-    Bpm, Command, Decibels, Endpoint, Event, Frames, NewNode, Node, NodeKind, Query, Reply, Session, State,
-    Status, Value,
+    Bpm, Command, Decibels, Endpoint, Event, Frames, NewNode, Node, NodeKind, Place, Query, Reply, Session,
+    State, Status, Value,
     client::{Client, Notice},
     mirror,
     params::{self, Param, Unit},
@@ -131,7 +131,7 @@ impl Musician {
 
     /// One edit; it may be refused.
     fn edit(&mut self, session: &Session) -> Option<Command> {
-        Some(match self.rng.below(20) {
+        Some(match self.rng.below(23) {
             0..4 => Command::AddNode(NewNode {
                 kind: *self.rng.pick(&NodeKind::ALL),
                 name: self.rng.percent(70).then(|| format!("node-{}", self.rng.below(30))),
@@ -173,6 +173,22 @@ impl Musician {
                 let track = self.track(session)?;
                 let clip = track.clips.first()?.id;
                 Command::RemoveClip { track: track.slug.to_string(), clip }
+            }
+            19 => {
+                let (node, name) = (self.node(session)?.slug.to_string(), self.rng.below(30));
+                Command::RenameNode { node, name: format!("node-{name}") }
+            }
+            20 => Command::DuplicateNode { node: self.node(session)?.slug.to_string(), name: None },
+            21 => {
+                let (node, other) =
+                    (self.node(session)?.slug.to_string(), self.node(session)?.slug.to_string());
+                let to = match self.rng.below(4) {
+                    0 => Place::First,
+                    1 => Place::Last,
+                    2 => Place::Before(other),
+                    _ => Place::After(other),
+                };
+                Command::MoveNode { node, to }
             }
             _ => Command::SetSession {
                 name: self.rng.percent(50).then(|| format!("take {}", self.rng.below(100))),

@@ -1,5 +1,6 @@
 //! Tests of what is written, read back by other means where there are any.
 
+mod dither;
 mod files;
 mod formats;
 mod quantise;
