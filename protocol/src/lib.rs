@@ -11,6 +11,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 mod command;
+mod driver;
 mod error;
 mod event;
 mod ids;
@@ -25,13 +26,14 @@ mod value;
 pub mod wire;
 
 pub use command::{AudioFormat, Command, NewNode, Render, SampleDepth, Undo};
+pub use driver::{DeviceInfo, DriverInfo, DriverKind, DriverStatus};
 pub use error::{Error, ErrorCode, Range, close_names};
 pub use event::{Change, Event, MeterReading, OperationState, Telemetry, TransportState};
 pub use ids::{ClipId, Endpoint, LinkId, NodeId, Slug};
 pub use maps::{Links, Nodes};
 pub use query::{
-    Applied, DriverStatus, Hello, LatencyReport, LatencyRow, LinkLatency, NodeFaults, ParamReading, Query,
-    Reply, State, Status, StreamStatus, Unaligned,
+    Applied, Hello, LatencyReport, LatencyRow, LinkLatency, NodeFaults, ParamReading, Query, Reply, State,
+    Status, StreamStatus, Unaligned,
 };
 pub use session::{Clip, FORMAT, Link, Node, NodeKind, PortRef, Session};
 pub use units::{Bpm, Decibels, Frames, Rate};

@@ -8,8 +8,8 @@ use aulos_protocol::Rate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use nouns::{
-    BusVerb, ClipAdd, ClipVerb, NodeVerb, OperationVerb, SendVerb, SessionVerb, SetParam, StripVerb,
-    TrackVerb,
+    BusVerb, ClipAdd, ClipVerb, DriverSet, DriverVerb, NodeVerb, OperationVerb, SendVerb, SessionVerb,
+    SetParam, StripVerb, TrackVerb,
 };
 
 use crate::{failure::EXIT_CODES, position, position::Position, values};
@@ -171,6 +171,9 @@ pub enum Verb {
     /// Waits until the file is complete, however long that takes; Ctrl-C cancels the render. Not undoable.
     #[command(after_long_help = position::HELP)]
     Render(Render),
+    /// List, show and change what calls the engine: JACK, a sound device, or the dummy clock
+    #[command(subcommand)]
+    Driver(DriverVerb),
     /// Show and cancel long pieces of work, such as renders
     #[command(subcommand)]
     Operation(OperationVerb),
