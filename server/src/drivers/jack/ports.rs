@@ -136,7 +136,7 @@ impl Ports {
         };
         let keys: Vec<Key> =
             self.own.iter().filter(|(key, own)| wrong(key, own)).map(|(key, _)| *key).collect();
-        let free = keys.iter().map(|key| (*key, format!("{GOING}{}", key.1))).collect::<Vec<_>>();
+        let free = keys.iter().map(|key| (*key, format!("{GOING}{key:?}"))).collect::<Vec<_>>();
         let named = keys.iter().filter_map(|key| Some((*key, all.get(key)?.name.clone())));
         // Two steps, as names can be exchanged.
         let free = if keys.len() > 1 || named.clone().count() < keys.len() { free } else { Vec::new() };
