@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use aulos_protocol::{
-    Bpm, Clip, ClipId, Decibels, DriverStatus, Frames, Link, LinkId, Node, NodeFaults, NodeId, NodeKind,
-    PortRef, Rate, Session, Slug, Status, StreamStatus, TransportState, Value,
+    Bpm, Clip, ClipId, Decibels, DeviceInfo, DriverInfo, DriverKind, DriverStatus, Frames, Link, LinkId,
+    Node, NodeFaults, NodeId, NodeKind, PortRef, Rate, Session, Slug, Status, StreamStatus, TransportState,
+    Value,
 };
 
 /// A master, an output, two tracks (one with a wire that crosses sides), a send and a delay.
@@ -74,6 +75,34 @@ pub fn session() -> Session {
     session
 }
 
+/// Drivers and devices of every sort.
+pub fn drivers() -> Vec<DriverInfo> {
+    let device = |name: &str, playback, problem: Option<&str>| DeviceInfo {
+        name: name.into(),
+        description: "A sound card".into(),
+        playback,
+        capture: 2,
+        rates: Some((44_100, 192_000)),
+        formats: vec!["S16".into(), "S32".into()],
+        problem: problem.map(str::to_owned),
+    };
+    let driver = |driver, problem: Option<&str>, devices| DriverInfo {
+        driver,
+        text: "what it is".into(),
+        available: problem.is_none(),
+        problem: problem.map(str::to_owned),
+        rate: Some(48_000),
+        block: Some(256),
+        devices,
+    };
+    let devices = vec![device("default", 2, None), device("hw:CARD=0,DEV=0", 8, Some("busy"))];
+    vec![
+        driver(DriverKind::Jack, None, Vec::new()),
+        driver(DriverKind::Alsa, None, devices),
+        driver(DriverKind::Dummy, Some("it is not there"), Vec::new()),
+    ]
+}
+
 /// A status with something in every field.
 pub fn status() -> Status {
     Status {
@@ -87,6 +116,14 @@ pub fn status() -> Status {
         tempo: 120.0,
         signature: Default::default(),
         driver: DriverStatus {
+            running: true,
+            reason: None,
+            device: None,
+            lost: None,
+            losses: 0,
+            xruns: 0,
+            playback_latency: Frames(0),
+            capture_latency: Frames(0),
             name: "dummy".into(),
             block: 256,
             cycles: 123_456,

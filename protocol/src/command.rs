@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bpm, ClipId, Decibels, Endpoint, Frames, NodeKind, Rate, Signature, Value};
+use crate::{Bpm, ClipId, Decibels, DriverKind, Endpoint, Frames, NodeKind, Rate, Signature, Value};
 
 /// A command. One variant is one undo step, a [`Command::Batch`] is one step too. Commands set, they do not
 /// nudge, so that saying one again is harmless.
@@ -223,6 +223,20 @@ pub enum Command {
         /// The number of the operation.
         operation: u64,
     },
+    /// Changes the driver while the engine goes on; what is not named stays. If the new one cannot be opened, the
+    /// one before is taken up again.
+    #[serde(rename = "driver_set")]
+    SetDriver {
+        /// Another driver.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        driver: Option<DriverKind>,
+        /// The ALSA device.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+        /// Frames in a cycle, 1 to 8,192; of JACK, those of the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        block: Option<u32>,
+    },
     /// Moves the clock of the `stepped` driver.
     Step {
         /// The lengths of the cycles to run, in frames, each 1 to the driver's largest block.
@@ -391,6 +405,7 @@ impl Command {
             Self::SaveSession { .. } => "save the session".into(),
             Self::Render(render) => format!("render {}", render.path),
             Self::CancelOperation { operation } => format!("cancel operation {operation}"),
+            Self::SetDriver { .. } => "set the driver".into(),
             Self::Step { .. } => "step".into(),
             Self::Shutdown => "shut down".into(),
         }
@@ -402,6 +417,7 @@ impl Command {
         const TRANSPORT: &str = "undo must not move the transport on stage";
         const FOLDER: &str = "it exchanges or writes the session that the history belongs to";
         const OPERATION: &str = "it makes a file and does not change the session";
+        const DEVICE: &str = "it is about the machine and does not change the session";
         const CLOCK: &str = "time that has passed cannot be taken back";
         match self {
             Self::AddNode(_)
@@ -427,6 +443,7 @@ impl Command {
                 Undo::Never(FOLDER)
             }
             Self::Render(_) | Self::CancelOperation { .. } => Undo::Never(OPERATION),
+            Self::SetDriver { .. } => Undo::Never(DEVICE),
             Self::Step { .. } | Self::Shutdown => Undo::Never(CLOCK),
         }
     }

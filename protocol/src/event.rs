@@ -72,6 +72,8 @@ pub enum Event {
         /// The transport at that frame.
         transport: TransportState,
     },
+    /// The driver is another, its device was lost, or it is back.
+    Driver(Box<crate::DriverStatus>),
     /// An operation moved on or ended.
     Operation(OperationState),
     /// Something is wrong that a person should know.

@@ -12,6 +12,7 @@
 pub mod client;
 mod command;
 mod control;
+mod driver;
 mod error;
 mod event;
 mod ids;
@@ -27,13 +28,14 @@ pub mod wire;
 
 pub use command::{AudioFormat, Command, Dither, NewNode, Place, Render, SampleDepth, Undo};
 pub use control::Control;
+pub use driver::{DeviceInfo, DriverInfo, DriverKind, DriverStatus};
 pub use error::{Error, ErrorCode, Range, close_names};
 pub use event::{Change, Event, MeterReading, OperationState, Telemetry, TransportState};
 pub use ids::{ClipId, Endpoint, LinkId, NodeId, Slug};
 pub use maps::{Links, Nodes};
 pub use query::{
-    Applied, DriverStatus, Hello, LatencyReport, LatencyRow, LinkLatency, NodeFaults, ParamReading, Query,
-    Reply, State, Status, StreamStatus, Unaligned,
+    Applied, Hello, LatencyReport, LatencyRow, LinkLatency, NodeFaults, ParamReading, Query, Reply, State,
+    Status, StreamStatus, Unaligned,
 };
 pub use session::{Clip, FORMAT, Link, Node, NodeKind, PortRef, Session};
 pub use units::{Bpm, Decibels, Frames, Rate, Signature};

@@ -38,7 +38,11 @@ pub fn follow(state: &mut State, event: &Event) {
         Event::Opened(new) => *state = (**new).clone(),
         Event::Saved { path } => state.path = Some(path.clone()),
         Event::Transport { transport, .. } => state.transport = *transport,
-        Event::Aligned { .. } | Event::Operation(_) | Event::Warning { .. } | Event::Dropped { .. } => {}
+        Event::Aligned { .. }
+        | Event::Driver(_)
+        | Event::Operation(_)
+        | Event::Warning { .. }
+        | Event::Dropped { .. } => {}
     }
 }
 

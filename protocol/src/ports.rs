@@ -76,6 +76,15 @@ pub fn groups(kind: NodeKind, channels: u16) -> Vec<Group> {
     }
 }
 
+/// The names of a node's channels: `L` and `R` in stereo, else `1` and so on.
+pub fn channel_names(channels: u16) -> impl Iterator<Item = String> {
+    (0..channels).map(move |channel| match (channels, channel) {
+        (2, 0) => "L".into(),
+        (2, 1) => "R".into(),
+        _ => (channel + 1).to_string(),
+    })
+}
+
 impl Group {
     /// The name of the port of channel `channel` (from 0): `out_L` and `out_R` in stereo, else `out_1` and so
     /// on. A MIDI port is named like its group.

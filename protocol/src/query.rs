@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, ClipId, Decibels, Frames, MeterReading, Node, OperationState, Range, Rate, Session, Signature,
-    TransportState, Value,
+    Change, ClipId, Decibels, DriverInfo, DriverStatus, Frames, MeterReading, Node, OperationState, Range,
+    Rate, Session, Signature, TransportState, Value,
 };
 
 /// A question. It changes nothing.
@@ -45,6 +45,8 @@ pub enum Query {
         /// The number of the operation.
         operation: u64,
     },
+    /// The drivers and devices that there are. Takes a while, as devices are opened to ask them.
+    Drivers,
     /// The JSON Schemas of all messages.
     Schema,
     /// From now on this connection gets the full state, then every change, and telemetry if asked for.
@@ -95,6 +97,11 @@ pub enum Reply {
     },
     /// To [`Query::Operation`].
     Operation(OperationState),
+    /// To [`Query::Drivers`].
+    Drivers {
+        /// The drivers.
+        drivers: Vec<DriverInfo>,
+    },
     /// To [`Query::Schema`].
     Schema(serde_json::Value),
     /// To [`Query::Subscribe`]: the full state; changes follow as notifications.
@@ -202,25 +209,6 @@ pub struct NodeFaults {
     /// Timed changes that found no room and were carried out at once.
     #[serde(default)]
     pub hurried: u64,
-}
-
-/// The driver at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DriverStatus {
-    /// `dummy`, `stepped` or `offline`.
-    pub name: String,
-    /// Frames in a cycle; the most, where cycles vary.
-    pub block: u32,
-    /// Cycles so far.
-    pub cycles: u64,
-    /// The engine's frame.
-    pub frame: Frames,
-    /// Cycles that ended after their deadline.
-    pub late: u64,
-    /// Time spent in cycles divided by the time that they stand for, over the last second.
-    pub load: f64,
-    /// Whether the audio thread has real-time priority; the reason why not, else.
-    pub realtime: Result<u8, String>,
 }
 
 /// The audio files at a glance.

@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH", env = "AULOS_SOCKET")]
     pub socket: Option<PathBuf>,
     /// What calls the engine
-    #[arg(long, value_enum, default_value_t = drivers::Kind::Dummy)]
+    #[arg(long, value_enum, default_value_t = drivers::Kind::Auto)]
     driver: drivers::Kind,
     /// Frames in a cycle; of the stepped driver, the most
     #[arg(long, value_name = "FRAMES", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -27,10 +27,22 @@ pub struct Args {
     /// The rate of a new session, in Hz
     #[arg(long, value_name = "HZ", default_value_t = 48_000)]
     rate: u32,
-    /// Channels that the driver plays
+    /// The ALSA device, as aulosctl driver ls names it [default: that of the desktop or of the asoundrc]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// In which form the ALSA device gets samples [default: the best one that it has]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    sample_format: Option<drivers::SampleForm>,
+    /// The name of the JACK client
+    #[arg(long, value_name = "NAME", default_value = "aulos")]
+    jack_name: String,
+    /// Leaves the JACK ports of outputs unconnected
+    #[arg(long)]
+    no_connect: bool,
+    /// Channels that the driver plays; of JACK, as many as the session's outputs use
     #[arg(long, value_name = "CHANNELS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     playback: u16,
-    /// Channels that the driver records; these drivers record silence
+    /// Channels that the driver records, where there is a device; else they are silent
     #[arg(long, value_name = "CHANNELS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     record: u16,
     /// Starts with the transport rolling, as soon as the audio files are read ahead
@@ -78,6 +90,10 @@ impl Args {
                 capture: usize::from(self.record),
                 file: self.capture.clone(),
                 frames: self.frames,
+                device: self.device.clone(),
+                format: self.sample_format,
+                jack_name: self.jack_name.clone(),
+                connect: !self.no_connect,
             },
             play: self.play,
         })

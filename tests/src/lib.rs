@@ -6,8 +6,11 @@
 
 pub mod commands;
 mod compare;
+pub mod jackd;
 pub mod large;
 pub mod late;
+pub mod noise;
+pub mod occurs;
 pub mod oracle;
 pub mod random;
 pub mod server;

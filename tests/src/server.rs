@@ -107,6 +107,18 @@ impl Server {
         socket: Option<&Path>,
         args: impl IntoIterator<Item = S>,
     ) -> Self {
+        Self::spawn_with(socket, &[], args)
+    }
+
+    /// Starts a server with these variables in its environment, and does not wait for it.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn spawn_with<S: AsRef<std::ffi::OsStr>>(
+        socket: Option<&Path>,
+        environment: &[(&str, &std::ffi::OsStr)],
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
         let socket = socket.map_or_else(|| folder.path().join("control.sock"), Path::to_owned);
         let log = std::fs::File::create(folder.path().join("log")).unwrap_or_else(|e| panic!("{e}"));
@@ -116,6 +128,7 @@ impl Server {
             .args(args)
             .env_remove("AULOS_SOCKET")
             .env("AULOS_LOG", "info")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

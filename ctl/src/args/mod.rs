@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use desk::{Duplicate, Mute, Rename, Reorder, Solo};
 pub use groups::{ClickVerb, GroupVerb, Members, VcaVerb};
 pub use nouns::{
-    BusVerb, ClipAdd, ClipSet, ClipVerb, NodeVerb, OperationVerb, SendVerb, SessionVerb, SetParam, StripVerb,
-    TrackVerb,
+    BusVerb, ClipAdd, ClipSet, ClipVerb, DriverSet, DriverVerb, NodeVerb, OperationVerb, SendVerb,
+    SessionVerb, SetParam, StripVerb, TrackVerb,
 };
 
 use crate::{failure::EXIT_CODES, position, position::Position, values};
@@ -197,6 +197,9 @@ pub enum Verb {
     /// Waits until the file is complete, however long that takes; Ctrl-C cancels the render. Not undoable.
     #[command(after_long_help = position::HELP)]
     Render(Render),
+    /// List, show and change what calls the engine: JACK, a sound device, or the dummy clock
+    #[command(subcommand)]
+    Driver(DriverVerb),
     /// Show and cancel long pieces of work, such as renders
     #[command(subcommand)]
     Operation(OperationVerb),

@@ -1,6 +1,6 @@
 //! The commands that are a noun and a verb.
 
-use aulos_protocol::{NodeKind, Rate};
+use aulos_protocol::{DriverKind, NodeKind, Rate};
 use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
 
 use crate::{position, position::Position, values};
@@ -301,4 +301,35 @@ pub struct ClipSet {
     /// How long it sounds at most [default: as it is].
     #[arg(long, value_name = "POS")]
     pub length: Option<Position>,
+}
+
+/// What can be done with drivers.
+#[derive(Debug, Subcommand)]
+pub enum DriverVerb {
+    /// List the drivers and devices that there are, and what they can do
+    ///
+    /// Takes a while: devices are opened to ask them.
+    Ls,
+    /// Show the driver that is used, its device and its latency
+    Show,
+    /// Change the driver, its device or its block while the engine goes on
+    ///
+    /// If the new one cannot be opened, the one before is taken up again. With jack, --block is that of the server.
+    Set(DriverSet),
+}
+
+/// Arguments of `driver set`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct DriverSet {
+    /// auto, jack, alsa or dummy; the one that is used unless said.
+    #[arg(value_parser = PossibleValuesParser::new(DriverKind::ALL.map(DriverKind::name))
+        .try_map(|name| name.parse::<DriverKind>()))]
+    pub driver: Option<DriverKind>,
+    /// The ALSA device, as `driver ls` names it.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Frames in a cycle, 1 to 8192.
+    #[arg(long, value_name = "FRAMES")]
+    pub block: Option<u32>,
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod clips;
 mod desk;
+mod driver;
 mod groups;
 mod latency;
 mod links;
@@ -71,6 +72,7 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Redo => sessions::redo(cx),
         Verb::Session(verb) => sessions::run(cx, verb),
         Verb::Render(args) => render::run(cx, &args),
+        Verb::Driver(verb) => driver::run(cx, verb),
         Verb::Operation(verb) => operations::run(cx, &verb),
         Verb::Batch(args) => batch::run(cx, &args.file),
         Verb::Raw(args) => raw::run(cx, &args),

@@ -63,15 +63,9 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
         ),
     );
 
-    let block_ms = f64::from(driver.block) / f64::from(status.rate.hz()) * 1000.0;
-    row("driver", format!("{}, {} frames ({block_ms:.2} ms)", plain(&driver.name), driver.block));
-    row(
-        "",
-        match &driver.realtime {
-            Ok(priority) => format!("real-time priority {priority}"),
-            Err(why) => format!("{}: {}", paint.style(Style::Warn, "no real-time priority"), plain(why)),
-        },
-    );
+    for (index, line) in super::driver::lines(driver, status.rate, paint).into_iter().enumerate() {
+        row(if index == 0 { "driver" } else { "" }, line);
+    }
 
     let (word, style) = transport_word(transport);
     let state = paint.style(style, word);

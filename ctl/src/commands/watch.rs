@@ -91,6 +91,14 @@ fn lines(state: &mut State, event: &Event) -> Vec<String> {
             let clock = list::clock(&state.session);
             vec![format!("transport  {}  at frame {frame}", transport_text(clock, transport))]
         }
+        Event::Driver(driver) => {
+            let text = match (&driver.device, &driver.lost) {
+                (_, Some(lost)) => format!("{} lost: {}", driver.name, plain(lost)),
+                (Some(device), None) => format!("{} runs: {}", driver.name, plain(device)),
+                (None, None) => format!("{} runs", driver.name),
+            };
+            vec![format!("driver     {text}  at frame {}", driver.frame)]
+        }
         Event::Operation(operation) => {
             operations::lines(operation).into_iter().map(|line| format!("operation  {line}")).collect()
         }
@@ -199,6 +207,10 @@ mod tests {
                 transport: TransportState { loop_range: Some((Frames(0), Frames(96_000))), ..rolling },
             },
             Event::Saved { path: "/home/me/evening".into() },
+            Event::Driver(Box::new(aulos_protocol::DriverStatus {
+                lost: Some("no server runs".into()),
+                ..crate::samples::status().driver
+            })),
             Event::Operation(operation.clone()),
             Event::Operation({
                 operation.ended = true;

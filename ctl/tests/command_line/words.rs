@@ -59,6 +59,8 @@ fn every_method_can_be_reached() {
         "raw schema",
         "raw unsubscribe",
         "meters --once --for 0.05",
+        "driver ls",
+        "driver set dummy",
         "step 64",
         "shutdown",
     ];

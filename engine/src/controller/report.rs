@@ -33,6 +33,13 @@ impl Controller {
         compile::total(&self.arrivals)
     }
 
+    /// When a node of one stage, such as an output, is heard, in frames; 0 if there is none.
+    pub fn arrival(&self, node: NodeId) -> u64 {
+        let stages = &self.arrivals.stages;
+        let first = stages.partition_point(|(id, _)| id.node < node);
+        stages.get(first).filter(|(id, _)| id.node == node).map_or(0, |(_, timing)| timing.arrival)
+    }
+
     /// When every stage is heard, by how much every link is delayed, and what is not aligned.
     pub fn latency(&self) -> LatencyReport {
         let mut stages = self.arrivals.stages.clone();

@@ -14,5 +14,6 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use quantise::Quantiser;
 pub use resampler::Resampler;
 pub use writer::{Report, Writer};

@@ -31,7 +31,6 @@ impl Quantiser {
     }
 
     /// The integer nearest to `sample` times 2^(bits - 1); the even one of two that are as near. Without dither.
-    #[cfg(test)]
     pub fn quantise(&mut self, sample: f32) -> i32 {
         self.round(sample, 0.0)
     }

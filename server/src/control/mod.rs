@@ -1,5 +1,6 @@
 //! The control thread: the one that owns the session, and to which every surface speaks.
 
+mod driving;
 mod edits;
 mod operations;
 mod report;
@@ -28,7 +29,7 @@ use aulos_protocol::{
 
 use crate::{
     disk::{READ_AHEAD, Streams},
-    drivers::{self, Driver},
+    drivers::{self, Beginning, Driver},
     hub::{Hub, MOST_HZ, Outlet, Peaks},
     library::{FADE_ROOM, Library, ReadAhead},
     store::Folder,
@@ -106,6 +107,8 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Control {
     controller: Controller,
     driver: Driver,
+    /// What the driver was told of the session last.
+    driver_told: driving::Told,
     library: Library,
     read_ahead: Arc<ReadAhead>,
     folder: Option<Folder>,
@@ -154,7 +157,7 @@ impl Control {
         let mut library = Library::new(streams, at).that_plays(read_ahead.clone());
         ReadAhead::keep_fresh(&read_ahead)?;
         let start = Start { position: 0, rolling: setup.play, loop_range: None };
-        let engine_setup = aulos_engine::Setup { max_block: setup.driver.block as usize, start };
+        let engine_setup = aulos_engine::Setup { max_block: setup.driver.engine_block(), start };
         let (controller, engine, errors) = aulos_engine::engine(session, &mut library, engine_setup)?;
         read_ahead.set_spans(library.spans(controller.session()));
         read_ahead.follow(controller.counters().clone(), None);
@@ -164,10 +167,18 @@ impl Control {
         let rate = controller.session().rate;
         let told = own.clone();
         let ended = Box::new(move || told.try_send(ToControl::Shutdown).is_ok());
-        let driver = Driver::start(setup.driver, engine, rate, read_ahead.clone(), ended)?;
+        let beginning = Beginning {
+            engine,
+            counters: controller.counters().clone(),
+            rate,
+            wanted: driving::wanted(&controller),
+            read_ahead: read_ahead.clone(),
+        };
+        let driver = Driver::start(setup.driver, beginning, ended)?;
         let mut control = Self {
             controller,
             driver,
+            driver_told: driving::Told::default(),
             library,
             read_ahead,
             folder,
@@ -285,6 +296,7 @@ impl Control {
                 answer(Err(Error::new(ErrorCode::Unavailable, "a question cannot be timed")
                     .expected("\"at\" with a command")));
             }
+            Ask::Query(Query::Drivers) => self.list_drivers(answer),
             Ask::Query(query) => answer(self.query(connection, &query)),
         }
     }
@@ -305,6 +317,9 @@ impl Control {
             Command::SaveSession { path } => self.save_session(path.as_deref()),
             Command::Render(render) => self.start_render(render),
             Command::CancelOperation { operation } => self.operations.cancel(operation),
+            Command::SetDriver { driver, device, block } => {
+                return self.set_driver(driver, device, block, answer);
+            }
             Command::Step { blocks } => return self.step(blocks, answer),
             Command::Shutdown => {
                 self.ended = true;
@@ -338,6 +353,8 @@ impl Control {
             }
             Query::Operation { operation } => self.operations.get(*operation).map(Reply::Operation),
             Query::Schema => Ok(Reply::Schema(wire::schemas())),
+            // Answered from a thread of its own.
+            Query::Drivers => Err(Error::new(ErrorCode::Internal, "the drivers are asked for elsewhere")),
             // Connections subscribe themselves: only they know where they listen.
             Query::Subscribe { .. } => {
                 Err(Error::new(ErrorCode::Unavailable, "this surface cannot subscribe"))
@@ -351,7 +368,8 @@ impl Control {
 
     fn tick(&mut self) {
         const REFRESH: Duration = Duration::from_millis(20);
-        self.driver.exchange.collect();
+        self.driver.collect();
+        self.look_at_driver();
         self.settle();
         self.carry_on_transport();
         self.tell_timed_transport();

@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use aulos_protocol::{
-    DriverStatus, Error, Frames, Node, ParamReading, Reply, Status, StreamStatus, Telemetry, params,
-};
+use aulos_protocol::{Error, Frames, Node, ParamReading, Reply, Status, StreamStatus, Telemetry, params};
 
 use super::Control;
 use crate::drivers::Stats;
@@ -13,7 +11,7 @@ use crate::drivers::Stats;
 #[derive(Default)]
 pub(super) struct Load {
     since: Option<(Instant, (u64, u64))>,
-    load: f64,
+    pub(super) load: f64,
 }
 
 impl Load {
@@ -35,7 +33,6 @@ impl Load {
 impl Control {
     pub(super) fn status(&self) -> Status {
         let session = self.controller.session();
-        let stats = &self.driver.stats;
         let history = self.controller.history();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -47,15 +44,7 @@ impl Control {
             rate: session.rate,
             tempo: session.tempo.get(),
             signature: session.signature,
-            driver: DriverStatus {
-                name: self.driver.setup.kind.name().to_owned(),
-                block: self.driver.setup.block,
-                cycles: stats.cycles(),
-                frame: Frames(self.controller.counters().frame()),
-                late: stats.late(),
-                load: self.load.load,
-                realtime: stats.realtime(),
-            },
+            driver: self.driver_status(),
             transport: self.transport_state(),
             nodes: session.nodes.len(),
             links: session.links.len(),

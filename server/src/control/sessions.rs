@@ -130,9 +130,11 @@ impl Control {
         // The clips are not told to the read-ahead before the new engine is seated.
         let mut library = self.library.for_session(at);
         let setup =
-            aulos_engine::Setup { max_block: self.driver.setup.block as usize, start: Start::default() };
+            aulos_engine::Setup { max_block: self.driver.setup.engine_block(), start: Start::default() };
         let (controller, engine, errors) = aulos_engine::engine(session, &mut library, setup)?;
-        self.driver.exchange.send(Successor { engine, rate, fade })?;
+        self.driver.exchange(Successor { engine, rate, fade }, controller.counters().clone())?;
+        self.driver_told =
+            super::driving::Told { session: self.driver_told.session + 1, ..Default::default() };
         self.controller = controller;
         self.library = library.that_plays(self.read_ahead.clone());
         self.folder = folder.or(self.folder.take());

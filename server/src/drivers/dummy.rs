@@ -1,32 +1,23 @@
-//! The dummy driver: real time without a device.
+//! The dummy driver: real time without a device. It stands in for every device that does not run.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
-use aulos_engine::Clock;
-use aulos_protocol::{Error, Rate};
+use aulos_protocol::{Error, ErrorCode};
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
-use rustix::time::{Timespec, clock_gettime};
+use rustix::time::Timespec;
 
-use super::{Station, realtime};
-
-const SECOND: u64 = 1_000_000_000;
+use super::{
+    Station,
+    monotonic::{Monotonic, SECOND, duration_ns, now},
+    realtime,
+};
 
 /// A clock that was left behind by more than this begins anew instead of hurrying after it.
 const GIVE_UP_NS: u64 = SECOND;
-
-fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec as u64 * SECOND + time.tv_nsec as u64
-}
-
-/// The clock that the timer goes by. Reading it is no system call: the kernel maps it into the process.
-struct Monotonic;
-
-impl Clock for Monotonic {
-    fn now(&self) -> u64 {
-        now()
-    }
-}
+/// How often it is looked whether a device has given the engine back.
+const LOOK_AROUND: Duration = Duration::from_millis(5);
+/// How soon it is tried again when a device is still in its last cycle.
+const SOON: Duration = Duration::from_micros(100);
 
 fn sleep_until(ns: u64) {
     let time = Timespec { tv_sec: (ns / SECOND) as i64, tv_nsec: (ns % SECOND) as i64 };
@@ -34,31 +25,47 @@ fn sleep_until(ns: u64) {
     while clock_nanosleep_absolute(ClockId::Monotonic, &time).is_err_and(|e| e == rustix::io::Errno::INTR) {}
 }
 
-fn duration_ns(frames: u64, rate: Rate) -> u64 {
-    (u128::from(frames) * u128::from(SECOND) / u128::from(rate.hz())) as u64
-}
-
-/// [audio thread] Runs cycles by an absolute timer until told to stop. Frames are never dropped: after a stall
-/// the cycles that were missed are run at once.
+/// [audio thread] Runs cycles by an absolute timer until told to stop, whenever no device has the engine. Frames
+/// are never dropped: after a stall the cycles that were missed are run at once.
 pub fn run(mut station: Station) -> Result<(), Error> {
-    station.stats.set_realtime(realtime::request());
+    let realtime = realtime::request();
     let mut begun = now();
     // Frames since `begun`: deadlines are computed from the whole, so that rounding does not add up.
     let mut frames = 0;
+    let mut rate = station.rate;
+    let mut stood_in = false;
     while !station.stop.load(Relaxed) {
+        let berth = station.hold.berth();
+        if berth.is_broken() {
+            return Err(Error::new(ErrorCode::Internal, "the audio thread panicked"));
+        }
+        if !berth.is_stood_in() {
+            stood_in = false;
+            std::thread::park_timeout(LOOK_AROUND);
+            continue;
+        }
         let before = now();
-        let next = frames + u64::from(station.setup.block);
-        let deadline = begun + duration_ns(next, station.rate);
-        let run = station.cycle(station.setup.block as usize, &Monotonic, deadline) as u64;
+        if !stood_in {
+            stood_in = true;
+            station.stats.set_realtime(realtime.clone());
+            (begun, frames) = (before, 0);
+        }
+        let block = station.block.load(Relaxed);
+        let deadline = begun + duration_ns(frames + u64::from(block), rate);
+        let Some(run) = station.cycle(block as usize, &Monotonic, deadline) else {
+            std::thread::sleep(SOON);
+            (begun, frames) = (now(), 0);
+            continue;
+        };
         if run == 0 {
             break;
         }
         let after = now();
-        frames += run;
-        let deadline = begun + duration_ns(frames, station.rate);
-        station.stats.cycle(after - before, duration_ns(run, station.rate), after > deadline);
-        if let Some(rate) = station.seat.take_changed_rate() {
-            station.rate = rate;
+        frames += run as u64;
+        let deadline = begun + duration_ns(frames, rate);
+        station.stats.cycle(after - before, duration_ns(run as u64, rate), after > deadline);
+        if station.rate != rate {
+            rate = station.rate;
             (begun, frames) = (after, 0);
         } else if after > deadline + GIVE_UP_NS {
             (begun, frames) = (after, 0);

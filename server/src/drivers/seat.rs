@@ -52,15 +52,30 @@ pub struct Seat {
     home: Producer<Box<Successor>>,
     /// Frames since the seat was made, over all engines.
     frame: u64,
-    /// The gain over all channels: moves only when engines change.
+    /// The gain over all channels: moves only when engines or drivers change.
     fade: Fade,
-    /// The rate of an engine that has taken its place.
-    changed_rate: Option<Rate>,
+    /// What the engine runs at.
+    rate: Rate,
+    /// How many capture channels may hold what a device has recorded.
+    recorded: usize,
 }
 
+/// The longest block that devices are served with at once; longer cycles are served in parts.
+pub const DEVICE_BLOCK: usize = 8192;
+/// The channels that a device can have, each way.
+pub const MOST_CHANNELS: usize = 128;
+/// How long sound fades when it changes from one driver to another, in ms.
+const HAND_OVER_MS: u32 = 5;
+
 impl Seat {
-    /// A seat with an engine, for cycles of up to `block` frames.
-    pub fn new(engine: Engine, playback: usize, capture: usize, block: usize) -> (Self, Exchange) {
+    /// A seat with an engine, for cycles of up to `block` frames and so many channels.
+    pub fn new(
+        engine: Engine,
+        rate: Rate,
+        playback: usize,
+        capture: usize,
+        block: usize,
+    ) -> (Self, Exchange) {
         let (successors, incoming) = RingBuffer::new(SUCCESSORS);
         let (outgoing, home) = RingBuffer::new(SUCCESSORS * 2);
         let seat = Self {
@@ -71,19 +86,26 @@ impl Seat {
             home: outgoing,
             frame: 0,
             fade: Fade::still(1.0),
-            changed_rate: None,
+            rate,
+            recorded: 0,
         };
         (seat, Exchange { successors, home })
     }
 
+    /// A seat that any device can take, for blocks of at least `block` frames.
+    pub fn for_devices(engine: Engine, rate: Rate, block: usize) -> (Self, Exchange) {
+        Self::new(engine, rate, MOST_CHANNELS, MOST_CHANNELS, block.max(DEVICE_BLOCK))
+    }
+
     /// [audio thread] Runs a cycle, which should be over at `deadline` on `clock`; 0 frames only carry out what was
-    /// sent to the engine.
-    pub fn cycle(&mut self, frames: usize, clock: &dyn Clock, deadline: u64) {
+    /// sent to the engine. Playback channels from `played` on are left as they are.
+    pub fn cycle(&mut self, frames: usize, played: usize, clock: &dyn Clock, deadline: u64) {
         guard::realtime(|| {
             self.exchange();
-            self.engine.process(&self.capture, &mut self.playback, frames, clock, deadline);
+            let playback = &mut self.playback[..played];
+            self.engine.process(&self.capture, playback, frames, clock, deadline);
             if self.fade != Fade::still(1.0) {
-                for channel in &mut self.playback {
+                for channel in playback {
                     let gains = (self.frame..).map(|frame| self.fade.at(frame));
                     channel[..frames].iter_mut().zip(gains).for_each(|(y, gain)| *y *= gain);
                 }
@@ -108,7 +130,7 @@ impl Seat {
         }
         if let Ok(mut next) = self.successors.pop() {
             std::mem::swap(&mut self.engine, &mut next.engine);
-            self.changed_rate = Some(next.rate);
+            self.rate = next.rate;
             self.fade.turn(1.0, self.frame, self.frame, next.fade);
             // There was a free slot, and only this thread fills them.
             let _ = self.home.push(next);
@@ -120,8 +142,47 @@ impl Seat {
         &self.playback
     }
 
-    /// The rate of the engine that has taken its place since this was asked last.
-    pub fn take_changed_rate(&mut self) -> Option<Rate> {
-        self.changed_rate.take()
+    /// [audio thread] Has what follows fade in: another driver begins to be heard. Before the first frame there is
+    /// nothing to fade.
+    pub fn enter(&mut self) {
+        self.resume();
+        if self.frame > 0 {
+            self.fade = Fade::new(0.0, 1.0, self.frame, self.hand_over());
+        }
+    }
+
+    /// [audio thread] Has nothing of another driver's last: what it recorded, or a fade at its end.
+    pub fn resume(&mut self) {
+        self.fade = Fade::still(1.0);
+        self.capture[..self.recorded].iter_mut().for_each(|channel| channel.fill(0.0));
+        self.recorded = 0;
+    }
+
+    /// [audio thread] Fades out; whether nothing is heard any more.
+    pub fn leave(&mut self) -> bool {
+        if self.fade.target() != 0.0 {
+            self.fade.turn(0.0, self.frame, self.frame, self.hand_over());
+        }
+        self.fade.is_silent(self.frame)
+    }
+
+    fn hand_over(&self) -> u64 {
+        u64::from(self.rate.hz() * HAND_OVER_MS / 1000)
+    }
+
+    /// [audio thread] Where a device puts what it has recorded, by channel, for so many channels.
+    pub fn capture(&mut self, channels: usize) -> &mut [Vec<f32>] {
+        self.recorded = self.recorded.max(channels);
+        &mut self.capture[..channels]
+    }
+
+    /// The longest cycle that can be run, in frames.
+    pub fn block(&self) -> usize {
+        self.playback.first().or(self.capture.first()).map_or(usize::MAX, Vec::len)
+    }
+
+    /// What the engine runs at.
+    pub fn rate(&self) -> Rate {
+        self.rate
     }
 }

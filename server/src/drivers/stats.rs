@@ -12,7 +12,8 @@ pub struct Stats {
     late: AtomicU64,
     busy_ns: AtomicU64,
     audio_ns: AtomicU64,
-    /// Written once, before the first cycle.
+    xruns: AtomicU64,
+    /// Written before a driver's first cycle.
     realtime: Mutex<Option<Result<u8, String>>>,
 }
 
@@ -23,6 +24,16 @@ impl Stats {
         self.busy_ns.fetch_add(busy_ns, Relaxed);
         self.audio_ns.fetch_add(audio_ns, Relaxed);
         self.late.fetch_add(u64::from(late), Relaxed);
+    }
+
+    /// Notes that the device had to go without samples, or lost some, once more.
+    pub fn xrun(&self) {
+        self.xruns.fetch_add(1, Relaxed);
+    }
+
+    /// How often that has happened so far.
+    pub fn xruns(&self) -> u64 {
+        self.xruns.load(Relaxed)
     }
 
     /// Notes whether the audio thread has real-time priority, before its first cycle.

@@ -30,12 +30,12 @@ pub fn run(mut station: Station, orders: &Receiver<Order>) -> Result<(), Error> 
     const LOOK_AROUND: Duration = Duration::from_millis(100);
     loop {
         match orders.recv_timeout(LOOK_AROUND) {
-            Ok(Order::Touch) => station.seat.cycle(0, &Patience, u64::MAX),
+            Ok(Order::Touch) => station.touch(),
             Ok(Order::Step(blocks, done)) => {
                 let ended = blocks.into_iter().any(|block| {
                     let run = station.cycle(block as usize, &Patience, u64::MAX);
                     station.stats.cycle(0, 0, false);
-                    run == 0 || station.stop.load(Relaxed)
+                    run.is_none_or(|run| run == 0) || station.stop.load(Relaxed)
                 });
                 done();
                 if ended {

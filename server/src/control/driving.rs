@@ -1,0 +1,161 @@
+//! The driver, as the control thread sees it: what the session wants of it, and changes of it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use aulos_engine::Controller;
+use aulos_protocol::{
+    DriverKind, DriverStatus, Error, ErrorCode, Event, Frames, NodeKind, Range, Reply, params, ports,
+};
+
+use super::{Answer, Control};
+use crate::drivers::{self, Channel, News, Setup, Wanted};
+
+/// By what it is seen that the driver may have to be told something else.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Counts the sessions that were opened.
+    pub(super) session: u64,
+    pub(super) revision: u64,
+    pub(super) latency: u64,
+}
+
+/// The longest block of a device that can be asked for, in frames.
+const MOST_BLOCK: u32 = 8192;
+
+/// What a session wants of a device: the channels of its inputs and outputs, each named after the first node that
+/// uses it.
+pub(super) fn wanted(controller: &Controller) -> Wanted {
+    let session = controller.session();
+    let mut wanted = Wanted::default();
+    for node in session.nodes.values() {
+        let (channels, arrival): (&mut BTreeMap<_, _>, _) = match node.kind {
+            NodeKind::Output => (&mut wanted.playback, controller.arrival(node.id)),
+            NodeKind::Input => (&mut wanted.capture, 0),
+            _ => continue,
+        };
+        let first = params::number(node, "first_channel").unwrap_or(1.0) as usize - 1;
+        for (at, name) in ports::channel_names(node.channels).enumerate() {
+            if first + at >= drivers::MOST_CHANNELS {
+                break;
+            }
+            let name = format!("{}/{name}", node.slug);
+            let channel = channels.entry(first + at).or_insert(Channel { name, arrival });
+            channel.arrival = channel.arrival.max(arrival);
+        }
+    }
+    // A cycle or two until it begins, and some for what hangs on in the driver.
+    let slack = u64::from(session.rate.hz()) / 2;
+    wanted.settles = controller.total_latency() + 2 * session.fade_frames() + slack;
+    wanted
+}
+
+impl Control {
+    /// Tells the driver what the session wants of it, if that may have changed; and the subscribers what the driver
+    /// says.
+    pub(super) fn look_at_driver(&mut self) {
+        let told = Told {
+            session: self.driver_told.session,
+            revision: self.controller.revision(),
+            latency: self.controller.total_latency(),
+        };
+        if told != self.driver_told && self.driver.may_have_device() {
+            match self.driver.want(wanted(&self.controller)) {
+                Ok(()) => self.driver_told = told,
+                // It is tried again in the next round.
+                Err(error) => tracing::debug!("{error}"),
+            }
+        }
+        while let Some(news) = self.driver.news() {
+            match news {
+                News::Changed => {
+                    let status = self.driver_status();
+                    self.hub.tell(&Event::Driver(Box::new(status)));
+                }
+                News::Warning(error) => self.warn(&error),
+            }
+        }
+    }
+
+    pub(super) fn driver_status(&self) -> DriverStatus {
+        let stats = &self.driver.stats;
+        let shown = self.driver.shown();
+        let facts = shown.facts;
+        DriverStatus {
+            name: shown.setup.kind.name().to_owned(),
+            running: facts.is_some() || !shown.setup.kind.is_device(),
+            reason: shown.reason,
+            device: facts.as_ref().map(|facts| facts.name.clone()),
+            lost: shown.lost,
+            losses: shown.losses,
+            block: facts.as_ref().map_or(shown.setup.block, |facts| facts.block),
+            cycles: stats.cycles(),
+            frame: Frames(self.controller.counters().frame()),
+            late: stats.late(),
+            xruns: stats.xruns(),
+            playback_latency: Frames(facts.as_ref().map_or(0, |facts| facts.playback_latency)),
+            capture_latency: Frames(facts.as_ref().map_or(0, |facts| facts.capture_latency)),
+            load: self.load.load,
+            realtime: stats.realtime(),
+        }
+    }
+
+    /// Changes the driver; `answer` is told when that is done.
+    pub(super) fn set_driver(
+        &mut self,
+        driver: Option<DriverKind>,
+        device: Option<String>,
+        block: Option<u32>,
+        answer: Answer,
+    ) {
+        if let Some(frames) = block.filter(|block| !(1..=MOST_BLOCK).contains(block)) {
+            let range = Range { min: 1.0, max: f64::from(MOST_BLOCK), unit: "frames".into() };
+            return answer(Err(Error::out_of_range("the block", f64::from(frames), range)));
+        }
+        let before = self.driver.shown().setup;
+        let kind = driver.map_or(before.kind, Into::into);
+        if device.is_some() && !matches!(kind, drivers::Kind::Alsa | drivers::Kind::Auto) {
+            let text = format!("the {} driver has no devices to choose from", kind.name());
+            return answer(Err(Error::new(ErrorCode::InvalidArgument, text)
+                .remedy("name the driver, too: aulosctl driver set alsa --device NAME")));
+        }
+        let setup = Setup {
+            kind,
+            device: device.or_else(|| before.device.clone()),
+            block: block.unwrap_or(before.block),
+            ..before
+        };
+        self.driver.set(setup, Box::new(move |done| answer(done.map(|()| Reply::Done))));
+    }
+
+    /// Looks which drivers and devices there are, on a thread of its own: devices take their time.
+    pub(super) fn list_drivers(&mut self, answer: Answer) {
+        static LOOKING: AtomicBool = AtomicBool::new(false);
+        if LOOKING.swap(true, Relaxed) {
+            return answer(Err(Error::new(ErrorCode::Busy, "the drivers are being looked at already")
+                .remedy("try again in a moment")));
+        }
+        let answer = Arc::new(std::sync::Mutex::new(Some(answer)));
+        let theirs = answer.clone();
+        let reply = |answer: &std::sync::Mutex<Option<Answer>>, result| {
+            let answer = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            if let Some(answer) = answer {
+                LOOKING.store(false, Relaxed);
+                answer(result);
+            }
+        };
+        let spawned = std::thread::Builder::new().name("aulos-devices".into()).spawn(move || {
+            let drivers = std::panic::catch_unwind(drivers::list)
+                .map_err(|_| Error::new(ErrorCode::Internal, "looking at the drivers panicked"));
+            reply(&theirs, drivers.map(|drivers| Reply::Drivers { drivers }));
+        });
+        if let Err(error) = spawned {
+            reply(&answer, Err(Error::io("start a thread", &error)));
+        }
+    }
+}

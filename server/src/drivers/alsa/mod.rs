@@ -1,0 +1,370 @@
+//! The ALSA driver: a sound device, or what desktop PipeWire and PulseAudio show as one.
+
+mod format;
+mod stream;
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use aulos_protocol::{DeviceInfo, Error, ErrorCode, Rate};
+use cpal::{
+    BufferSize, ErrorKind, Stream, StreamConfig, SupportedStreamConfigRange,
+    traits::{DeviceTrait, HostTrait, StreamTrait},
+};
+
+use super::{
+    SampleForm, Stats,
+    device::{Device, Facts, Loss, Opened, Opening, Wanted},
+    seat::MOST_CHANNELS,
+};
+use format::{Writer, best, format_of};
+use stream::{Playback, Shared, joined};
+
+/// What alsa-lib calls the device of the user's choice.
+const DEFAULT: &str = "default";
+/// How long a stream waits for its device before it looks at its state.
+const POLL: Option<Duration> = Some(Duration::from_millis(250));
+
+/// A device that plays.
+struct Alsa {
+    playback: Stream,
+    capture: Option<Stream>,
+    shared: Arc<Shared>,
+    number: u32,
+    facts: Facts,
+}
+
+fn unavailable(message: String) -> Error {
+    Error::new(ErrorCode::Unavailable, message)
+}
+
+/// Has alsa-lib keep to itself what it would write to stderr on this thread.
+fn hush() {
+    if let Err(error) = alsa::Output::local_error_handler() {
+        tracing::debug!("alsa-lib cannot be told to be quiet: {error}");
+    }
+}
+
+fn host() -> Result<cpal::Host, Error> {
+    cpal::host_from_id(cpal::HostId::Alsa).map_err(|error| unavailable(format!("no ALSA: {error}")))
+}
+
+fn name_of(device: &cpal::Device) -> String {
+    device.id().map_or_else(|_| DEFAULT.into(), |id| id.id().to_owned())
+}
+
+fn find(name: Option<&str>) -> Result<cpal::Device, Error> {
+    let host = host()?;
+    let name = name.unwrap_or(DEFAULT);
+    if name == DEFAULT {
+        return host.default_output_device().ok_or_else(|| unavailable("there is no default device".into()));
+    }
+    let id = cpal::DeviceId::new(cpal::HostId::Alsa, name);
+    host.device_by_id(&id).ok_or_else(|| {
+        let known: Vec<String> =
+            host.devices().into_iter().flatten().map(|device| name_of(&device)).collect();
+        let mut error = Error::not_found("ALSA device", name, known.iter().map(String::as_str));
+        error.remedy.get_or_insert_with(|| "aulosctl driver ls shows the devices".into());
+        error
+    })
+}
+
+/// What a device can do in one direction, for a session of `rate`.
+struct Able {
+    channels: u16,
+    form: SampleForm,
+}
+
+/// Chooses among what a device has: the channels that are asked for, or the next more, or the most.
+fn able(
+    name: &str,
+    ranges: &[SupportedStreamConfigRange],
+    rate: Rate,
+    channels: usize,
+    form: Option<SampleForm>,
+) -> Result<Able, Error> {
+    let hz = rate.hz();
+    let at_rate = |range: &&SupportedStreamConfigRange| {
+        (range.min_sample_rate()..=range.max_sample_rate()).contains(&hz)
+    };
+    let fits: Vec<_> = ranges.iter().filter(at_rate).collect();
+    if fits.is_empty() {
+        let mut rates: Vec<String> = ranges
+            .iter()
+            .map(|range| match (range.min_sample_rate(), range.max_sample_rate()) {
+                (min, max) if min == max => format!("{min}"),
+                (min, max) => format!("{min} to {max}"),
+            })
+            .collect();
+        rates.dedup();
+        let text = format!("the session has {hz} Hz, the device {name} has {} Hz", rates.join(", "));
+        return Err(unavailable(text).expected("equal rates").remedy(
+            "use a device that converts, such as default or plughw:..., or make a session of the device's rate",
+        ));
+    }
+    let wanted = channels as u16;
+    let count = |range: &&&SupportedStreamConfigRange| range.channels();
+    let most = MOST_CHANNELS as u16;
+    let channels = fits.iter().filter(|range| (wanted..=most).contains(&range.channels())).min_by_key(count);
+    let channels =
+        channels.or_else(|| fits.iter().filter(|range| range.channels() <= most).max_by_key(count));
+    let Some(channels) = channels.map(|range| range.channels()) else {
+        return Err(unavailable(format!("the device {name} has more than {most} channels")));
+    };
+    let has =
+        |format| fits.iter().any(|range| range.channels() == channels && range.sample_format() == format);
+    let form = match form {
+        Some(form) if has(format_of(form)) => Some(form),
+        Some(form) => {
+            return Err(unavailable(format!("the device {name} does not take samples of {}", form.name()))
+                .remedy("leave the form of samples to the device"));
+        }
+        None => best(has),
+    };
+    let form = form.ok_or_else(|| {
+        unavailable(format!("the device {name} has no form of samples that is known here"))
+            .expected("S16, S24, S32 or F32")
+            .remedy("use a device that converts, such as default or plughw:...")
+    })?;
+    Ok(Able { channels, form })
+}
+
+/// Opens the device.
+///
+/// # Errors
+/// `Unavailable` if there is none, or it cannot play at the session's rate.
+pub fn open(opening: &Opening) -> Result<Opened, Error> {
+    hush();
+    let setup = &opening.setup;
+    if setup.playback == 0 {
+        return Err(Error::new(ErrorCode::InvalidArgument, "a device without playback is no clock")
+            .remedy("give it channels with --playback"));
+    }
+    let device = find(setup.device.as_deref())?;
+    let name = name_of(&device);
+    let plays =
+        device.supported_output_configs().map_err(|error| refused(&name, &error))?.collect::<Vec<_>>();
+    let plays = able(&name, &plays, opening.rate, setup.playback, setup.format)?;
+    let mut warnings = Vec::new();
+    let records = match records(opening, &device, &name) {
+        Ok(records) => records,
+        Err(error) => {
+            warnings.push(error);
+            None
+        }
+    };
+    let try_with = |size| streams(opening, &device, &name, (&plays, records.as_ref()), size);
+    let (mut alsa, warning) = try_with(BufferSize::Fixed(setup.block)).or_else(|first| {
+        tracing::debug!("{name} refuses cycles of {} frames: {}", setup.block, first.message);
+        try_with(BufferSize::Default)
+    })?;
+    warnings.extend(warning);
+    alsa.facts.block = alsa.playback.buffer_size().unwrap_or(setup.block);
+    if alsa.facts.block != setup.block {
+        let block = alsa.facts.block;
+        let text = format!("the device {name} has cycles of {block} frames, not of {}", setup.block);
+        warnings.push(unavailable(text));
+    }
+    Ok(Opened { device: Box::new(alsa), warnings })
+}
+
+/// How the device records, if it does.
+fn records(opening: &Opening, device: &cpal::Device, name: &str) -> Result<Option<Able>, Error> {
+    let setup = &opening.setup;
+    if setup.capture == 0 {
+        return Ok(None);
+    }
+    match device.supported_input_configs() {
+        Ok(ranges) => able(name, &ranges.collect::<Vec<_>>(), opening.rate, setup.capture, None)
+            .map(Some)
+            .map_err(|error| silent(name, &error)),
+        // Many devices only play: nothing to warn of.
+        Err(error) => {
+            tracing::info!("{name} does not record: {error}");
+            Ok(None)
+        }
+    }
+}
+
+fn silent(name: &str, error: &Error) -> Error {
+    unavailable(format!("the device {name} does not record: {}", error.message))
+        .remedy("it plays all the same; --record 0 says that nothing is to be recorded")
+}
+
+/// Opens the streams with cycles of `size`, and starts them.
+fn streams(
+    opening: &Opening,
+    device: &cpal::Device,
+    name: &str,
+    (plays, records): (&Able, Option<&Able>),
+    size: BufferSize,
+) -> Result<(Alsa, Option<Error>), Error> {
+    let (rate, stats) = (opening.rate, &opening.stats);
+    let shared = Arc::new(Shared::default());
+    let config =
+        |able: &Able| StreamConfig { channels: able.channels, sample_rate: rate.hz(), buffer_size: size };
+    let channels = usize::from(plays.channels);
+    let hold = opening.berth.hold(rate);
+    let number = hold.number();
+    let mut warning = None;
+    let mut recorded = None;
+    let capture = records.and_then(|able| {
+        let (mut recording, theirs) =
+            joined(usize::from(able.channels), opening.setup.block as usize, stats.clone());
+        let told = shared.clone();
+        let built = device.build_input_stream_raw(
+            config(able),
+            format_of(able.form),
+            move |data, info| {
+                let time = info.timestamp();
+                let early = time.callback.saturating_duration_since(time.capture);
+                told.capture_latency.store(frames(early, rate), Relaxed);
+                recording.call(data);
+            },
+            complaints(&shared, stats),
+            POLL,
+        );
+        match built {
+            Ok(stream) => {
+                recorded = Some(theirs);
+                Some(stream)
+            }
+            Err(error) => {
+                warning = Some(silent(name, &refused(name, &error)));
+                None
+            }
+        }
+    });
+    let records = if capture.is_some() { records.map_or(0, |able| usize::from(able.channels)) } else { 0 };
+    let side = Playback::new(hold, stats.clone(), shared.clone(), rate, channels, Writer::new(plays.form));
+    let mut side = side.with(recorded);
+    let told = shared.clone();
+    let playback = device
+        .build_output_stream_raw(
+            config(plays),
+            format_of(plays.form),
+            move |data, info| {
+                let time = info.timestamp();
+                let late = time.playback.saturating_duration_since(time.callback);
+                told.playback_latency.store(frames(late, rate), Relaxed);
+                side.call(data);
+            },
+            complaints(&shared, stats),
+            POLL,
+        )
+        .map_err(|error| refused(name, &error))?;
+    if let Some(Err(error)) = capture.as_ref().map(Stream::play) {
+        warning = Some(silent(name, &refused(name, &error)));
+    }
+    playback.play().map_err(|error| refused(name, &error))?;
+    let facts = Facts {
+        name: format!("ALSA device \"{name}\" ({}, {channels} channels)", plays.form.name()),
+        rate,
+        block: opening.setup.block,
+        playback: channels,
+        capture: records,
+        playback_latency: 0,
+        capture_latency: 0,
+    };
+    Ok((Alsa { playback, capture, shared, number, facts }, warning))
+}
+
+/// Notes what a stream complains of.
+fn complaints(shared: &Arc<Shared>, stats: &Arc<Stats>) -> impl FnMut(cpal::Error) + Send + 'static {
+    let (shared, stats) = (shared.clone(), stats.clone());
+    move |error| match error.kind() {
+        ErrorKind::Xrun => stats.xrun(),
+        ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => tracing::info!("{error}"),
+        _ => {
+            shared.fail(error.to_string());
+            // A stream that fails again and again would take a core until it is closed.
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn frames(time: Duration, rate: Rate) -> u64 {
+    (time.as_secs_f64() * f64::from(rate.hz())).round() as u64
+}
+
+fn refused(name: &str, error: &cpal::Error) -> Error {
+    unavailable(format!("the device {name} cannot be used: {error}"))
+        .remedy("aulosctl driver ls shows the devices; another program may have it open")
+}
+
+impl Device for Alsa {
+    fn number(&self) -> u32 {
+        self.number
+    }
+
+    fn tend(&mut self, _: &Wanted, _: u64) -> Result<(), Loss> {
+        if self.shared.is_unpaced() {
+            let reason = "it takes sound faster than time passes, and is no clock (is it the null device?)";
+            return Err(Loss { reason: reason.into(), retry: false });
+        }
+        if let Some(reason) = self.shared.failure() {
+            return Err(Loss::passing(reason));
+        }
+        // It jitters with every cycle: what is shown is a multiple of the block.
+        let block = u64::from(self.facts.block.max(1));
+        let whole = |latency: u64| latency.div_ceil(block) * block;
+        self.facts.playback_latency = whole(self.shared.playback_latency.load(Relaxed));
+        self.facts.capture_latency = whole(self.shared.capture_latency.load(Relaxed));
+        Ok(())
+    }
+
+    fn facts(&self) -> Facts {
+        self.facts.clone()
+    }
+
+    fn set_block(&mut self, _: u32) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn close(self: Box<Self>) {
+        let Self { playback, capture, .. } = *self;
+        drop(capture);
+        drop(playback);
+    }
+}
+
+/// The devices that there are, and what they can do.
+///
+/// # Errors
+/// `Unavailable` without ALSA.
+pub fn list() -> Result<Vec<DeviceInfo>, Error> {
+    hush();
+    let host = host()?;
+    let default = host.default_output_device().into_iter();
+    let named = host.devices().into_iter().flatten().filter(|device| name_of(device) != DEFAULT);
+    Ok(default.chain(named).map(|device| describe(&device)).collect())
+}
+
+fn describe(device: &cpal::Device) -> DeviceInfo {
+    let name = name_of(device);
+    let description = device.description().map(|text| text.name().to_owned()).unwrap_or_default();
+    let most = |ranges: &[SupportedStreamConfigRange]| {
+        ranges.iter().map(|range| range.channels()).max().unwrap_or(0)
+    };
+    let configs = |result: Result<Vec<_>, cpal::Error>| match result {
+        Ok(ranges) => (ranges, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let (plays, problem) = configs(device.supported_output_configs().map(Iterator::collect));
+    let (records, _) = configs(device.supported_input_configs().map(Iterator::collect));
+    let rates = plays.iter().chain(&records).map(|range| (range.min_sample_rate(), range.max_sample_rate()));
+    let rates = rates.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let forms = [SampleForm::S16, SampleForm::S24, SampleForm::S32, SampleForm::F32].into_iter();
+    let has = |form: &SampleForm| plays.iter().any(|range| range.sample_format() == format_of(*form));
+    DeviceInfo {
+        name,
+        description,
+        playback: most(&plays),
+        capture: most(&records),
+        rates,
+        formats: forms.filter(has).map(|form| form.name().to_owned()).collect(),
+        problem: if plays.is_empty() && records.is_empty() { problem } else { None },
+    }
+}

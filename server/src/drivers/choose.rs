@@ -1,0 +1,54 @@
+//! Which driver is used where that was left open.
+
+use aulos_protocol::Error;
+
+use super::{
+    Kind, alsa,
+    device::{Opened, Opening},
+    jack,
+};
+
+/// What was chosen, and opened if it is a device.
+pub struct Choice {
+    /// The driver.
+    pub kind: Kind,
+    /// Why this one, where that was left open.
+    pub reason: Option<String>,
+    /// The device; none for the dummy driver.
+    pub opened: Option<Opened>,
+}
+
+/// Opens what was asked for; of [`Kind::Auto`] a running JACK, else the sound device, else none.
+///
+/// # Errors
+/// Why the one that was asked for cannot be opened. Where that was left open there is always one.
+pub fn open(opening: &Opening) -> Result<Choice, Error> {
+    let chosen = |kind, opened, reason| Choice { kind, reason, opened };
+    match opening.setup.kind {
+        Kind::Jack => Ok(chosen(Kind::Jack, Some(jack::open(opening)?), None)),
+        Kind::Alsa => Ok(chosen(Kind::Alsa, Some(alsa::open(opening)?), None)),
+        Kind::Auto if opening.setup.file.is_some() || opening.setup.frames.is_some() => {
+            let reason =
+                "auto: what is played is captured or ends after a number of frames, which devices cannot do";
+            Ok(chosen(Kind::Dummy, None, Some(reason.into())))
+        }
+        Kind::Auto => {
+            let no_jack = match jack::open(opening) {
+                Ok(opened) => {
+                    return Ok(chosen(Kind::Jack, Some(opened), Some("auto: a JACK server runs".into())));
+                }
+                Err(error) => error,
+            };
+            let no_device = match alsa::open(opening) {
+                Ok(opened) => {
+                    let reason = format!("auto: no JACK ({no_jack})");
+                    return Ok(chosen(Kind::Alsa, Some(opened), Some(reason)));
+                }
+                Err(error) => error,
+            };
+            let reason = format!("auto: no JACK ({no_jack}), no sound device ({no_device})");
+            Ok(chosen(Kind::Dummy, None, Some(reason)))
+        }
+        kind => Ok(chosen(kind, None, None)),
+    }
+}

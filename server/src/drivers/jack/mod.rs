@@ -1,0 +1,185 @@
+//! The JACK driver: a client of a JACK server, or of PipeWire in the guise of one.
+//!
+//! The library is loaded at run time. There is one JACK port for each channel of the driver that an input or output
+//! of the session uses, named after it.
+
+mod calls;
+mod links;
+mod ports;
+mod process;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use aulos_protocol::{Error, ErrorCode};
+use jack::{AsyncClient, Client, ClientOptions, ClientStatus, LoggerType};
+
+pub use links::Remembered;
+
+use super::device::{Device, Facts, Loss, Opened, Opening, Wanted};
+use calls::{Latencies, Notices};
+use ports::Ports;
+use process::Process;
+
+/// What the JACK library tells on threads of its own.
+#[derive(Default)]
+struct Shared {
+    /// Set when the server has ended or thrown us out.
+    gone: AtomicBool,
+    /// Set while time need not pass in real time.
+    freewheels: AtomicBool,
+    /// Set when ports or their connections have changed.
+    patched: AtomicBool,
+    /// Set when latencies have changed.
+    relatencied: AtomicBool,
+}
+
+/// A JACK client that runs.
+struct Jack {
+    client: AsyncClient<Notices, Process>,
+    shared: Arc<Shared>,
+    ports: Ports,
+    latencies: Arc<Latencies>,
+    number: u32,
+    facts: Facts,
+}
+
+/// Whether a server runs, without becoming its client for longer than it takes to ask.
+///
+/// # Errors
+/// Why it cannot be used.
+pub fn look() -> Result<(u32, u32), Error> {
+    let client = connect("aulos-look")?;
+    Ok((client.sample_rate(), client.buffer_size()))
+}
+
+fn connect(name: &str) -> Result<Client, Error> {
+    let unavailable = |message: String| Error::new(ErrorCode::Unavailable, message);
+    jack_sys::library().map_err(|error| {
+        unavailable(format!("the JACK library cannot be loaded: {error}"))
+            .expected("libjack.so.0")
+            .remedy("install it: apt install libjack-jackd2-0, or pipewire-jack")
+    })?;
+    // What it has to say comes with the errors.
+    jack::set_logger(LoggerType::None);
+    match Client::new(name, ClientOptions::NO_START_SERVER) {
+        Ok((client, _)) => Ok(client),
+        Err(jack::Error::ClientError(status)) => Err(unavailable(refusal(status))
+            .expected("a JACK server that runs, and may be used by this user")
+            .remedy("start it, such as: jackd -d alsa; JACK_DEFAULT_SERVER names another than the default")),
+        Err(error) => Err(unavailable(format!("no JACK client can be opened: {error}"))),
+    }
+}
+
+fn refusal(status: ClientStatus) -> String {
+    let server = std::env::var("JACK_DEFAULT_SERVER").unwrap_or_else(|_| "default".into());
+    let why = if status.contains(ClientStatus::VERSION_ERROR) {
+        "the library is of another version than the server"
+    } else if status.contains(ClientStatus::SERVER_FAILED) {
+        "no server runs"
+    } else if status.contains(ClientStatus::SHM_FAILURE) {
+        "its shared memory cannot be used"
+    } else {
+        "the server refuses the client"
+    };
+    format!("JACK server \"{server}\": {why}")
+}
+
+/// Becomes a client of the server that runs.
+///
+/// # Errors
+/// `Unavailable` without library or server, or if the server has another rate than the session.
+pub fn open(opening: &Opening) -> Result<Opened, Error> {
+    let client = connect(&opening.setup.jack_name)?;
+    let (hz, block) = (client.sample_rate(), client.buffer_size());
+    if hz != opening.rate.hz() {
+        let session = opening.rate.hz();
+        return Err(Error::new(
+            ErrorCode::Unavailable,
+            format!("the session has {session} Hz, the JACK server runs at {hz} Hz"),
+        )
+        .expected("equal rates")
+        .remedy(format!("run the server at {session} Hz, or make a session of {hz} Hz")));
+    }
+    let shared = Arc::new(Shared::default());
+    let latencies = calls::watch_latencies(&client, shared.clone())?;
+    let (ports, ends) = Ports::new(opening.links.clone(), opening.setup.connect);
+    let hold = opening.berth.hold(opening.rate);
+    let number = hold.number();
+    let process = Process::new(hold, ends, opening, shared.clone());
+    let notices = Notices::new(shared.clone(), opening.stats.clone());
+    let client = client.activate_async(notices, process).map_err(|error| {
+        Error::new(ErrorCode::Unavailable, format!("the JACK client cannot be activated: {error}"))
+    })?;
+    let name = format!("JACK client \"{}\"", client.as_client().name());
+    let facts = Facts {
+        name,
+        rate: opening.rate,
+        block,
+        playback: 0,
+        capture: 0,
+        playback_latency: 0,
+        capture_latency: 0,
+    };
+    let mut jack = Jack { client, shared, ports, latencies, number, facts };
+    jack.patch(&opening.wanted, 0);
+    Ok(Opened { device: Box::new(jack), warnings: Vec::new() })
+}
+
+impl Jack {
+    fn patch(&mut self, wanted: &Wanted, frame: u64) {
+        let client = self.client.as_client();
+        let news = self.shared.patched.swap(false, Relaxed);
+        if self.ports.tend(client, wanted, frame, news) {
+            self.latencies.set(self.ports.latencies(wanted));
+            calls::recompute_latencies(client);
+        }
+        if self.shared.relatencied.swap(false, Relaxed) {
+            (self.facts.playback_latency, self.facts.capture_latency) = self.latencies.outside();
+        }
+        self.facts.block = client.buffer_size();
+        (self.facts.playback, self.facts.capture) = self.ports.counts();
+    }
+}
+
+impl Device for Jack {
+    fn number(&self) -> u32 {
+        self.number
+    }
+
+    fn tend(&mut self, wanted: &Wanted, frame: u64) -> Result<(), Loss> {
+        if !self.shared.gone.load(Relaxed) {
+            self.patch(wanted, frame);
+        }
+        // Asked again: what was seen of a server that dies meanwhile must not be remembered.
+        if self.shared.gone.load(Relaxed) {
+            return Err(Loss::passing("the JACK server has ended, or has thrown us out"));
+        }
+        self.ports.remember();
+        Ok(())
+    }
+
+    fn facts(&self) -> Facts {
+        self.facts.clone()
+    }
+
+    fn set_block(&mut self, frames: u32) -> Result<bool, Error> {
+        self.client.as_client().set_buffer_size(frames).map_err(|_| {
+            Error::new(ErrorCode::Unavailable, format!("the JACK server refuses cycles of {frames} frames"))
+                .expected("usually a power of two from 16 to 8192")
+        })?;
+        Ok(true)
+    }
+
+    fn close(self: Box<Self>) {
+        let Self { client, latencies, .. } = *self;
+        match client.deactivate() {
+            Ok((client, ..)) => drop(client),
+            Err(error) => tracing::debug!("a JACK client was not deactivated in order: {error}"),
+        }
+        // What the library may still call is kept for ever, but not what it refers to.
+        latencies.set(calls::Table::default());
+    }
+}

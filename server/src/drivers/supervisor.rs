@@ -1,0 +1,518 @@
+//! Looks after the device: opens it, hands it the engine, notices when it is lost, has the dummy clock stand in,
+//! and takes it up again.
+//!
+//! What may hang because another process is dead (opening and closing) runs on threads of its own, so that the
+//! supervisor always answers.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
+    },
+    thread::Thread,
+    time::{Duration, Instant},
+};
+
+use aulos_engine::Counters;
+use aulos_protocol::{Error, ErrorCode, Rate};
+
+use super::{
+    Kind, Setup,
+    choose::{self, Choice},
+    device::{Device, Facts, Loss, Opening, Wanted},
+};
+
+/// How often the supervisor looks around by itself.
+const TICK: Duration = Duration::from_millis(20);
+/// How long a device that was lost is left alone before it is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// How long a device may go without calling the engine.
+const SILENCE: Duration = Duration::from_secs(1);
+/// How long a device that was opened may take until it calls the engine for the first time.
+const FIRST_CALL: Duration = Duration::from_secs(5);
+/// How long a fade-out at the end is waited for.
+const LEAVE: Duration = Duration::from_millis(200);
+/// How long a device may take to be closed at the end.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// What becomes of an order.
+pub type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
+/// What the supervisor is told.
+pub enum Order {
+    /// The session wants something else of the device.
+    Wanted(Wanted),
+    /// Another engine is about to sit down: its counters, and the session's rate.
+    Engine(Arc<Counters>, Rate),
+    /// To change the driver.
+    Set(Box<Setup>, Answer),
+    /// To close the device; told when that is done.
+    Stop(SyncSender<()>),
+}
+
+/// What the supervisor has to say.
+pub enum News {
+    /// The state of the driver is another.
+    Changed,
+    /// Something should be known.
+    Warning(Error),
+}
+
+/// The driver as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// What is used, and how.
+    pub setup: Setup,
+    /// Why, where that was not said.
+    pub reason: Option<String>,
+    /// What is known of the device while it runs.
+    pub facts: Option<Facts>,
+    /// Why the device does not run.
+    pub lost: Option<String>,
+    /// How often it was lost.
+    pub losses: u64,
+}
+
+impl Shown {
+    /// A driver that runs by itself.
+    pub fn new(setup: Setup) -> Self {
+        Self { setup, reason: None, facts: None, lost: None, losses: 0 }
+    }
+}
+
+/// What the supervisor and the control thread share.
+pub struct Board {
+    shown: Mutex<Shown>,
+}
+
+impl Board {
+    /// The driver as it is now.
+    pub fn shown(&self) -> Shown {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn show(&self, change: impl FnOnce(&mut Shown)) -> bool {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = shown.clone();
+        change(&mut shown);
+        *shown != before
+    }
+}
+
+/// The control thread's end.
+pub struct Handle {
+    /// The driver as it is shown.
+    pub board: Arc<Board>,
+    /// What there is to tell.
+    pub news: Receiver<News>,
+    orders: SyncSender<Order>,
+}
+
+impl Handle {
+    /// Tells the supervisor.
+    ///
+    /// # Errors
+    /// `Busy` if it does not take it.
+    pub fn order(&self, order: Order) -> Result<(), Error> {
+        self.orders.try_send(order).map_err(|_| busy())
+    }
+
+    /// Has the driver changed; `answer` is told how that went.
+    pub fn set(&self, setup: Setup, answer: Answer) {
+        match self.orders.try_send(Order::Set(Box::new(setup), answer)) {
+            Ok(()) => {}
+            Err(
+                TrySendError::Full(Order::Set(_, answer)) | TrySendError::Disconnected(Order::Set(_, answer)),
+            ) => {
+                answer(Err(busy()));
+            }
+            Err(_) => unreachable!("another order than the one that was given"),
+        }
+    }
+
+    /// Has the device closed, but does not wait for ever.
+    pub fn stop(self) {
+        let Self { news, orders, .. } = self;
+        // Nobody listens any more, so that the supervisor is not kept waiting.
+        drop(news);
+        let (done, stopped) = sync_channel(1);
+        if orders.send(Order::Stop(done)).is_err() || stopped.recv_timeout(LEAVE + CLOSE * 2).is_err() {
+            tracing::warn!("the driver's device does not close; it is left as it is");
+        }
+    }
+}
+
+fn busy() -> Error {
+    Error::new(ErrorCode::Busy, "the driver's supervisor does not take any more orders")
+        .remedy("try again in a moment")
+}
+
+/// A device that runs.
+struct Running {
+    device: Box<dyn Device>,
+    since: Instant,
+    /// Whether it has called the engine.
+    called: bool,
+}
+
+/// The device that is being opened.
+type Pending = Receiver<Result<Choice, Error>>;
+
+/// A change of the driver that is under way.
+struct Change {
+    before: (Setup, Kind, Option<String>),
+    answer: Answer,
+}
+
+/// The supervisor, on its thread.
+pub struct Supervisor {
+    setup: Setup,
+    /// What is used of what was asked for.
+    kind: Kind,
+    opening: Opening,
+    counters: Arc<Counters>,
+    block: Arc<AtomicU32>,
+    dummy: Thread,
+    running: Option<Running>,
+    pending: Option<(Pending, Instant)>,
+    change: Option<Change>,
+    /// When the device is tried again.
+    retry: Option<Instant>,
+    board: Arc<Board>,
+    news: SyncSender<News>,
+}
+
+/// Opens the first device.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub fn first(opening: &Opening) -> Result<Choice, Error> {
+    let opened = begin(opening.clone())?;
+    const PATIENCE: Duration = Duration::from_secs(15);
+    opened.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorCode::Unavailable,
+            format!("the {} driver does not answer", opening.setup.kind.name()),
+        )
+        .remedy("see whether the sound server hangs, or start with --driver dummy"))
+    })
+}
+
+fn begin(opening: Opening) -> Result<Pending, Error> {
+    let (opened, pending) = sync_channel(1);
+    std::thread::Builder::new()
+        .name("aulos-open".into())
+        .spawn(move || {
+            if let Err(unwanted) = opened.send(choose::open(&opening))
+                && let Ok(Choice { opened: Some(opened), .. }) = unwanted.0
+            {
+                opened.device.close();
+            }
+        })
+        .map_err(|error| Error::io("start a thread", &error))?;
+    Ok(pending)
+}
+
+impl Supervisor {
+    /// Starts the supervisor with what was opened first.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(
+        opening: Opening,
+        first: Choice,
+        counters: Arc<Counters>,
+        block: Arc<AtomicU32>,
+        dummy: Thread,
+    ) -> Result<Handle, Error> {
+        let setup = Setup { kind: first.kind, ..opening.setup.clone() };
+        let shown = Shown::new(setup);
+        let board = Arc::new(Board { shown: Mutex::new(shown) });
+        let (orders, inbox) = sync_channel(256);
+        let (news, told) = sync_channel(256);
+        let setup = opening.setup.clone();
+        let kind = first.kind;
+        let mut supervisor = Self {
+            setup,
+            kind,
+            opening,
+            counters,
+            block,
+            dummy,
+            running: None,
+            pending: None,
+            change: None,
+            retry: None,
+            board: board.clone(),
+            news,
+        };
+        supervisor.adopt(first);
+        std::thread::Builder::new()
+            .name("aulos-driver".into())
+            .spawn(move || supervisor.run(&inbox))
+            .map_err(|error| Error::io("start the driver's thread", &error))?;
+        Ok(Handle { board, news: told, orders })
+    }
+
+    fn run(mut self, inbox: &Receiver<Order>) {
+        loop {
+            match inbox.recv_timeout(TICK) {
+                Ok(Order::Wanted(wanted)) => self.opening.wanted = wanted,
+                Ok(Order::Engine(counters, rate)) => {
+                    self.counters = counters;
+                    self.set_rate(rate);
+                }
+                Ok(Order::Set(setup, answer)) => self.set(*setup, answer),
+                Ok(Order::Stop(done)) => {
+                    self.stop();
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.stop(),
+            }
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.look_at_pending();
+        self.look_at_running();
+        if self.running.is_none()
+            && self.pending.is_none()
+            && self.retry.is_some_and(|at| at <= Instant::now())
+        {
+            self.retry = None;
+            self.open();
+        }
+    }
+
+    /// Begins to open what is used.
+    fn open(&mut self) {
+        let mut opening = self.opening.clone();
+        opening.setup = Setup { kind: self.kind, ..self.setup.clone() };
+        match begin(opening) {
+            Ok(pending) => self.pending = Some((pending, Instant::now())),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn look_at_pending(&mut self) {
+        const LONG: Duration = Duration::from_secs(5);
+        let Some((pending, since)) = &self.pending else { return };
+        match pending.try_recv() {
+            Err(TryRecvError::Empty) => {
+                if since.elapsed() > LONG {
+                    let text = format!("opening the {} driver has not come back yet", self.kind.name());
+                    self.show(|shown| shown.lost = Some(text));
+                }
+            }
+            Err(TryRecvError::Disconnected) => {
+                self.pending = None;
+                self.failed(Error::new(ErrorCode::Internal, "the thread that opens the device panicked"));
+            }
+            Ok(Ok(choice)) => {
+                self.pending = None;
+                self.adopt(choice);
+                if let Some(change) = self.change.take() {
+                    (change.answer)(Ok(()));
+                }
+            }
+            Ok(Err(error)) => {
+                self.pending = None;
+                self.failed(error);
+            }
+        }
+    }
+
+    /// Has what was opened call the engine.
+    fn adopt(&mut self, choice: Choice) {
+        self.kind = choice.kind;
+        let reason = choice.reason.or_else(|| self.board.shown().reason);
+        let facts = choice.opened.as_ref().map(|opened| opened.device.facts());
+        match (&facts, &reason) {
+            (Some(facts), _) => tracing::info!(
+                "the {} driver runs: {}, {} Hz, {} frames{}",
+                choice.kind.name(),
+                facts.name,
+                facts.rate.hz(),
+                facts.block,
+                reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+            ),
+            (None, Some(reason)) => tracing::info!("the {} driver runs ({reason})", choice.kind.name()),
+            (None, None) => {}
+        }
+        if let Some(opened) = choice.opened {
+            opened.warnings.into_iter().for_each(|warning| self.tell(News::Warning(warning)));
+            self.opening.berth.invite(opened.device.number());
+            self.running = Some(Running { device: opened.device, since: Instant::now(), called: false });
+        }
+        let setup = Setup { kind: choice.kind, ..self.setup.clone() };
+        self.show(|shown| *shown = Shown { setup, reason, facts, lost: None, losses: shown.losses });
+    }
+
+    fn failed(&mut self, error: Error) {
+        match self.change.take() {
+            Some(change) => {
+                // The driver before is taken up again.
+                let reason;
+                (self.setup, self.kind, reason) = change.before;
+                (change.answer)(Err(error));
+                let setup = Setup { kind: self.kind, ..self.setup.clone() };
+                self.block.store(setup.block, Relaxed);
+                self.retry = setup.kind.is_device().then(Instant::now);
+                self.show(|shown| (shown.setup, shown.reason, shown.lost) = (setup, reason, None));
+            }
+            None => {
+                let text = error.to_string();
+                self.show(|shown| shown.lost = Some(text));
+                self.retry = Some(Instant::now() + RETRY);
+            }
+        }
+    }
+
+    fn look_at_running(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let berth = &self.opening.berth;
+        let number = running.device.number();
+        let held = berth.is_held_by(number);
+        running.called |= held;
+        let facts = running.device.facts();
+        let idle = Duration::from_nanos(berth.idle_ns());
+        let most = SILENCE
+            + Duration::from_nanos(super::monotonic::duration_ns(u64::from(facts.block) * 8, facts.rate));
+        let loss = match running.device.tend(&self.opening.wanted, self.counters.frame()) {
+            Err(loss) => Some(loss),
+            Ok(()) if running.called && !held => {
+                Some(Loss::passing(other_rate(self.opening.rate, facts.rate)))
+            }
+            Ok(()) if running.called && idle > most => {
+                Some(Loss::passing(format!("it has not called for {:.1} s", idle.as_secs_f64())))
+            }
+            Ok(()) if !running.called && running.since.elapsed() > FIRST_CALL => {
+                Some(Loss::passing("it does not call"))
+            }
+            Ok(()) => None,
+        };
+        match loss {
+            Some(loss) => self.lose(loss),
+            None => self.show(|shown| shown.facts = Some(facts)),
+        }
+    }
+
+    /// Has the dummy clock stand in.
+    fn lose(&mut self, loss: Loss) {
+        self.opening.berth.take_back();
+        self.dummy.unpark();
+        tracing::warn!("the {} driver is lost: {}; the dummy clock stands in", self.kind.name(), loss.reason);
+        if let Some(running) = self.running.take() {
+            close(running.device);
+        }
+        self.retry = loss.retry.then(|| Instant::now() + RETRY);
+        self.show(|shown| {
+            (shown.facts, shown.lost) = (None, Some(loss.reason));
+            shown.losses += 1;
+        });
+    }
+
+    /// Has the device fade out and closes it; what tells when it is closed.
+    fn retire(&mut self) -> Option<Receiver<()>> {
+        let running = self.running.take()?;
+        let berth = &self.opening.berth;
+        berth.ask_to_leave();
+        let begun = Instant::now();
+        while berth.is_held_by(running.device.number()) && begun.elapsed() < LEAVE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        berth.take_back();
+        self.dummy.unpark();
+        Some(close(running.device))
+    }
+
+    fn set_rate(&mut self, rate: Rate) {
+        self.opening.rate = rate;
+        let facts = self.running.as_ref().map(|running| running.device.facts());
+        if let Some(facts) = facts.filter(|facts| facts.rate != rate) {
+            self.retire();
+            self.retry = Some(Instant::now());
+            self.show(|shown| (shown.facts, shown.lost) = (None, Some(other_rate(rate, facts.rate))));
+        }
+    }
+
+    fn set(&mut self, setup: Setup, answer: Answer) {
+        if self.change.is_some() {
+            return answer(Err(Error::new(ErrorCode::Busy, "the driver is being changed already")
+                .remedy("try again in a moment")));
+        }
+        if !setup.kind.is_device() && setup.kind != Kind::Auto {
+            self.retire();
+            (self.pending, self.retry) = (None, None);
+            self.block.store(setup.block, Relaxed);
+            (self.setup, self.kind) = (setup.clone(), Kind::Dummy);
+            self.show(|shown| *shown = Shown { losses: shown.losses, ..Shown::new(setup) });
+            return answer(Ok(()));
+        }
+        let only_block = Setup { block: self.setup.block, ..setup.clone() } == self.setup;
+        if only_block && let Some(running) = &mut self.running {
+            match running.device.set_block(setup.block) {
+                Ok(true) => {
+                    self.setup = setup;
+                    return answer(Ok(()));
+                }
+                Ok(false) => {}
+                Err(error) => return answer(Err(error)),
+            }
+        }
+        let before = (self.setup.clone(), self.kind, self.board.shown().reason);
+        if let Some(closed) = self.retire() {
+            // A device is rarely opened twice.
+            let _ = closed.recv_timeout(CLOSE);
+        }
+        (self.pending, self.retry) = (None, None);
+        self.block.store(setup.block, Relaxed);
+        (self.setup, self.kind) = (setup.clone(), setup.kind);
+        self.board.show(|shown| (shown.reason, shown.facts) = (None, None));
+        self.change = Some(Change { before, answer });
+        self.open();
+    }
+
+    fn stop(&mut self) {
+        if let Some(closed) = self.retire()
+            && closed.recv_timeout(CLOSE).is_err()
+        {
+            tracing::warn!("the {} driver does not close its device", self.kind.name());
+        }
+    }
+
+    /// Changes what is shown, and tells if that matters to subscribers.
+    fn show(&mut self, change: impl FnOnce(&mut Shown)) {
+        if self.board.show(change) {
+            self.tell(News::Changed);
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // Nobody listens any more at the end.
+        let _ = self.news.send(news);
+    }
+}
+
+fn other_rate(session: Rate, device: Rate) -> String {
+    format!("the session has {} Hz, the device runs at {} Hz", session.hz(), device.hz())
+}
+
+/// Closes a device on a thread of its own: what speaks to a dead server may hang.
+fn close(device: Box<dyn Device>) -> Receiver<()> {
+    let (done, closed) = sync_channel(1);
+    let spawned = std::thread::Builder::new().name("aulos-close".into()).spawn(move || {
+        device.close();
+        // Nobody may wait for it.
+        let _ = done.send(());
+    });
+    if let Err(error) = spawned {
+        tracing::error!("a device cannot be closed: {error}");
+    }
+    closed
+}

@@ -1,0 +1,207 @@
+//! Real JACK servers, each private to its test.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command as Process, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use crate::server::{Server, text};
+
+/// How long anything may take before the test fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `seen` answers with something.
+///
+/// # Panics
+/// If it does not; `what` says what was waited for.
+pub fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(seen) = seen() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A JACK server with the dummy backend, in synchronous mode: it waits for its clients, so that what a client sees
+/// of another is never of a cycle before.
+pub struct Jackd {
+    child: Option<Child>,
+    name: String,
+    rate: u32,
+    folder: tempfile::TempDir,
+}
+
+impl Jackd {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn start(rate: u32, block: u32) -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let name = format!("aulos-test-{}-{}", std::process::id(), LAST.fetch_add(1, Relaxed));
+        let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
+        let mut jackd = Self { child: None, name, rate, folder };
+        jackd.again(block);
+        jackd
+    }
+
+    /// Starts it again after it was ended.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn again(&mut self, block: u32) {
+        let log = std::fs::File::create(self.folder.path().join("log")).unwrap_or_else(|e| panic!("{e}"));
+        let errors = log.try_clone().unwrap_or_else(|e| panic!("{e}"));
+        let child = self
+            .tool("jackd")
+            .args(["-r", "-S", "-t", "10000", "-n", &self.name, "-d", "dummy"])
+            .args(["-r", &self.rate.to_string(), "-p", &block.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn();
+        self.child = Some(child.unwrap_or_else(|e| panic!("jackd is installed by make deps: {e}")));
+        wait_for("the JACK server", || self.ports().contains("system:playback_2").then_some(()));
+    }
+
+    /// What names this server to its clients.
+    pub fn environment(&self) -> [(&'static str, &OsStr); 2] {
+        [("JACK_DEFAULT_SERVER", OsStr::new(&self.name)), ("JACK_NO_AUDIO_RESERVATION", OsStr::new("1"))]
+    }
+
+    fn tool(&self, program: impl AsRef<OsStr>) -> Process {
+        let mut process = Process::new(program);
+        process.envs(self.environment());
+        process
+    }
+
+    /// What `program` prints, whether it succeeds or not.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn run(&self, program: &str, args: &[&str]) -> String {
+        let output = self.tool(program).args(args).stdin(Stdio::null()).output();
+        text(&output.unwrap_or_else(|e| panic!("{program}: {e}")).stdout)
+    }
+
+    /// Every port with its connections.
+    pub fn ports(&self) -> String {
+        self.run("jack_lsp", &["-c"])
+    }
+
+    /// The connections of a port, in the order of their names.
+    pub fn links(&self, port: &str) -> Vec<String> {
+        let all = self.ports();
+        let mine = all.lines().skip_while(|line| *line != port).skip(1);
+        let links = mine.take_while(|line| line.starts_with(' ')).map(|line| line.trim().to_owned());
+        let mut links: Vec<String> = links.collect();
+        links.sort();
+        links
+    }
+
+    /// Ends it as `kill -9` does.
+    ///
+    /// # Panics
+    /// If it cannot be ended.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().and_then(|()| child.wait()).unwrap_or_else(|e| panic!("{e}"));
+        }
+    }
+
+    /// Ends it in order.
+    ///
+    /// # Panics
+    /// If it cannot be ended.
+    pub fn terminate(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal(&child, rustix::process::Signal::TERM);
+            child.wait().unwrap_or_else(|e| panic!("{e}"));
+        }
+    }
+
+    /// Has it stop or go on, without knowing it.
+    ///
+    /// # Panics
+    /// If that cannot be done.
+    pub fn freeze(&self, stands: bool) {
+        use rustix::process::Signal;
+        if let Some(child) = &self.child {
+            signal(child, if stands { Signal::STOP } else { Signal::CONT });
+        }
+    }
+
+    /// Starts `aulosd` as a client of this server.
+    pub fn aulosd<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Server {
+        let mut server = Server::spawn_with(None, &self.environment(), args);
+        server.answering();
+        server
+    }
+
+    /// Begins to record what these ports play.
+    ///
+    /// # Panics
+    /// If that does not work.
+    pub fn record(&self, recorder: &str, file: &Path, ports: &[&str]) -> Recorder {
+        let child =
+            self.tool(recorder).arg(file).args(ports).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|e| panic!("{e}"));
+        let mut line = String::new();
+        let out = child.stdout.take().unwrap_or_else(|| panic!("no stdout"));
+        BufReader::new(out).read_line(&mut line).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(line, "recording\n", "the recorder does not record");
+        Recorder { child, file: file.to_owned(), channels: ports.len() }
+    }
+}
+
+impl Drop for Jackd {
+    fn drop(&mut self) {
+        // In order, so that it leaves no shared memory; it may stand still if the test failed.
+        self.freeze(false);
+        self.terminate();
+    }
+}
+
+fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, signal).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// Something that records ports.
+pub struct Recorder {
+    child: Child,
+    file: PathBuf,
+    channels: usize,
+}
+
+impl Recorder {
+    /// Ends it, and answers with what it has heard, by channel.
+    ///
+    /// # Panics
+    /// If it has failed.
+    pub fn finish(mut self) -> Vec<Vec<f32>> {
+        drop(self.child.stdin.take());
+        let status = self.child.wait().unwrap_or_else(|e| panic!("{e}"));
+        assert!(status.success(), "the recorder ended with {status}");
+        let bytes = std::fs::read(&self.file).unwrap_or_else(|e| panic!("{e}"));
+        let (samples, rest) = bytes.as_chunks::<4>();
+        assert!(rest.is_empty(), "the recorder has written half a sample");
+        let samples: Vec<f32> = samples.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        (0..self.channels).map(|c| samples.iter().skip(c).step_by(self.channels).copied().collect()).collect()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() {
+            self.child.wait().ok();
+        }
+    }
+}

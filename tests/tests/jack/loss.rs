@@ -1,0 +1,107 @@
+//! Servers that go and come back.
+
+use aulos_protocol::{DriverStatus, Event, Query, client::Notice};
+use aulos_tests::{
+    jackd::{Jackd, wait_for},
+    server::{Server, ask},
+};
+
+use crate::driver;
+
+fn wait(server: &Server, what: &str, is: impl Fn(&DriverStatus) -> bool) -> DriverStatus {
+    wait_for(what, || Some(driver(server)).filter(&is))
+}
+
+#[test]
+fn the_graph_goes_on_and_ports_and_links_come_back() {
+    const TIMES: u64 = 20;
+    let mut jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "jack"]);
+    server.ok("node add input mic");
+    server.ok("node add tone hum level=-20dB");
+    server.ok("link hum master");
+    let ours = ["aulos:mic/L", "aulos:mic/R", "aulos:output/L", "aulos:output/R"];
+    wait_for("the input's ports", || jackd.ports().contains("aulos:mic/R").then_some(()));
+    // Other links than those that are made by themselves.
+    jackd.run("jack_disconnect", &["aulos:output/L", "system:playback_1"]);
+    jackd.run("jack_connect", &["aulos:output/R", "system:playback_1"]);
+    jackd.run("jack_connect", &["system:capture_2", "aulos:mic/L"]);
+    let links = |jackd: &Jackd| ours.map(|port| jackd.links(port));
+    let expected = [vec!["system:capture_2"], vec![], vec![], vec!["system:playback_1", "system:playback_2"]]
+        .map(|links| links.into_iter().map(str::to_owned).collect::<Vec<_>>());
+    wait_for("the links", || (links(&jackd) == expected).then_some(()));
+    let mut watched = server.client();
+    ask(&mut watched, Query::Subscribe { telemetry_hz: 0.0 });
+    for time in 1..=TIMES {
+        // What was linked is looked at many times a second.
+        let seen = driver(&server);
+        wait(&server, "some cycles", |status| status.cycles > seen.cycles + 100);
+        jackd.kill();
+        let lost = wait(&server, "the loss", |status| status.lost.is_some());
+        assert!(!lost.running && lost.losses == time, "{lost:?}");
+        // The graph goes on under the dummy clock.
+        let later = wait(&server, "more frames", |status| status.frame.0 > lost.frame.0 + 4800);
+        assert!(!later.running, "{later:?}");
+        jackd.again(256);
+        let back = wait(&server, "the driver", |status| status.running);
+        assert!(back.frame >= later.frame && back.lost.is_none(), "{back:?}");
+        wait_for("the links", || (links(&jackd) == expected).then_some(()));
+        wait(&server, "more frames", |status| status.frame.0 > back.frame.0 + 4800);
+    }
+    let (mut lost, mut back) = (0, 0);
+    while lost < TIMES || back < TIMES {
+        match watched.notice().unwrap() {
+            Notice::Event(Event::Driver(status)) if status.lost.is_some() => lost = lost.max(status.losses),
+            Notice::Event(Event::Driver(status)) if status.running => back = back.max(status.losses),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_server_that_ends_in_order_is_taken_up_again_with_its_links() {
+    let mut jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "jack", "--no-connect"]);
+    wait_for("the ports", || jackd.ports().contains("aulos:output/R").then_some(()));
+    assert_eq!(jackd.links("aulos:output/L"), [""; 0]);
+    jackd.run("jack_connect", &["aulos:output/L", "system:playback_2"]);
+    let seen = driver(&server);
+    wait(&server, "some cycles", |status| status.cycles > seen.cycles + 100);
+    jackd.terminate();
+    wait(&server, "the loss", |status| status.lost.is_some());
+    // Another block than before.
+    jackd.again(1024);
+    wait(&server, "the driver", |status| status.running && status.block == 1024);
+    wait_for("the link", || (jackd.links("aulos:output/L") == ["system:playback_2"]).then_some(()));
+}
+
+#[test]
+fn a_server_that_stops_to_answer_is_lost_and_taken_up_again() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "jack"]);
+    jackd.freeze(true);
+    let lost = wait(&server, "the loss", |status| status.lost.is_some());
+    wait(&server, "more frames", |status| status.frame.0 > lost.frame.0 + 48_000);
+    server.ok("node add tone");
+    jackd.freeze(false);
+    wait(&server, "the driver", |status| status.running);
+}
+
+#[test]
+fn the_driver_changes_while_the_engine_goes_on() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "dummy"]);
+    server.ok("node add tone hum");
+    server.ok("link hum master");
+    let mut frame = 0;
+    for _ in 0..5 {
+        for name in ["jack", "dummy"] {
+            server.ok(&format!("driver set {name}"));
+            let status = driver(&server);
+            assert_eq!((status.name.as_str(), status.running, status.losses), (name, true, 0));
+            assert!(status.frame.0 >= frame);
+            frame = wait(&server, "more frames", |now| now.frame.0 > status.frame.0 + 2400).frame.0;
+            assert_eq!(jackd.ports().contains("aulos:output/L"), name == "jack");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What cannot be, and what is said of it.
+
+use std::ffi::OsStr;
+
+use aulos_tests::{
+    jackd::Jackd,
+    server::{Server, text},
+};
+
+use crate::driver;
+
+const NOWHERE: [(&str, &str); 1] = [("JACK_DEFAULT_SERVER", "aulos-test-nowhere")];
+
+fn nowhere() -> Vec<(&'static str, &'static OsStr)> {
+    NOWHERE.iter().map(|(name, value)| (*name, OsStr::new(*value))).collect()
+}
+
+#[test]
+fn without_a_server_there_is_an_error_that_helps() {
+    let mut server = Server::spawn_with(None, &nowhere(), ["--driver", "jack"]);
+    assert_eq!(server.wait().code(), Some(1));
+    let log = server.log();
+    assert!(log.contains("no server runs") && log.contains("jackd -d alsa"), "{log}");
+}
+
+#[test]
+fn a_server_of_another_rate_is_refused_with_both_rates() {
+    let jackd = Jackd::start(44_100, 256);
+    let mut server = Server::spawn_with(None, &jackd.environment(), ["--driver", "jack"]);
+    assert_eq!(server.wait().code(), Some(1));
+    let log = server.log();
+    assert!(
+        log.contains("48000 Hz") && log.contains("44100 Hz") && log.contains("make a session of 44100 Hz"),
+        "{log}"
+    );
+    // While the server runs it goes on as it was.
+    let server = jackd.aulosd(["--driver", "dummy"]);
+    let refused = server.ctl(["driver", "set", "jack"]);
+    let told = text(&refused.stderr);
+    assert!(!refused.status.success() && told.contains("44100 Hz"), "{told}");
+    let status = driver(&server);
+    assert_eq!((status.name.as_str(), status.running, status.lost), ("dummy", true, None));
+}
+
+#[test]
+fn a_session_of_another_rate_is_played_by_the_dummy_clock_until_the_rates_agree() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "jack"]);
+    let folder = server.folder().join("other");
+    server.ok(&format!("session new {} --rate 44100 --discard", folder.display()));
+    let lost =
+        aulos_tests::jackd::wait_for("the loss", || Some(driver(&server)).filter(|status| !status.running));
+    let why = lost.lost.unwrap();
+    assert!(why.contains("44100 Hz") && why.contains("48000 Hz"), "{why}");
+    aulos_tests::jackd::wait_for("more frames", || {
+        (driver(&server).frame.0 > lost.frame.0 + 4800).then_some(())
+    });
+    let folder = server.folder().join("same");
+    server.ok(&format!("session new {} --rate 48000 --discard", folder.display()));
+    aulos_tests::jackd::wait_for("the driver", || driver(&server).running.then_some(()));
+}
+
+#[test]
+fn auto_says_what_it_took_and_why() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "auto"]);
+    let status = driver(&server);
+    assert_eq!((status.name.as_str(), status.reason.as_deref()), ("jack", Some("auto: a JACK server runs")));
+    let empty = tempfile::tempdir().unwrap();
+    let config = empty.path().join("nothing.conf");
+    std::fs::write(&config, "").unwrap();
+    let mut environment = nowhere();
+    environment.push(("ALSA_CONFIG_PATH", config.as_os_str()));
+    let mut server = Server::spawn_with(None, &environment, [""; 0]);
+    server.answering();
+    let status = driver(&server);
+    assert_eq!((status.name.as_str(), status.running), ("dummy", true));
+    let why = status.reason.unwrap();
+    assert!(why.contains("no JACK") && why.contains("no sound device"), "{why}");
+}
+
+#[test]
+fn drivers_are_listed_with_what_they_can_do() {
+    let jackd = Jackd::start(48_000, 512);
+    let server = jackd.aulosd(["--driver", "dummy"]);
+    let list = server.ok("driver ls");
+    assert!(list.contains("jack ") && list.contains("48000 Hz, 512 frames"), "{list}");
+    assert!(list.contains("alsa ") && list.contains("dummy "), "{list}");
+    let shown = server.ok("driver show");
+    assert!(shown.starts_with("dummy, 256 frames"), "{shown}");
+}
+
+#[test]
+fn bad_words_are_refused_and_the_driver_goes_on() {
+    let server = Server::stepped();
+    let refuse = |line: &str, why: &str| {
+        let output = server.ctl(line.split_whitespace());
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains(why), "{line}: {told}");
+    };
+    refuse("driver set jack", "its clock does not go in real time");
+    refuse("driver set", "required");
+    refuse("driver set pulse", "possible values");
+    let server = Server::start(["--driver", "dummy"]);
+    let refuse = |line: &str, why: &str| {
+        let output = server.ctl(line.split_whitespace());
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains(why), "{line}: {told}");
+    };
+    refuse("driver set --block 0", "8192");
+    refuse("driver set --block 8193", "8192");
+    refuse("driver set --device hw:0", "has no devices");
+    refuse("driver set alsa --device no-such-device", "no-such-device");
+    refuse("driver set dummy --dry-run", "");
+    assert_eq!(driver(&server).name, "dummy");
+    server.ok("driver set --block 64");
+    assert_eq!(driver(&server).block, 64);
+    let mut server = Server::spawn(["--driver", "jack", "--frames", "100"]);
+    assert_eq!(server.wait().code(), Some(1));
+    assert!(server.log().contains("a device cannot wait"), "{}", server.log());
+    let mut server = Server::spawn(["--driver", "jack", "--jack-name", "a:b"]);
+    assert_eq!(server.wait().code(), Some(1));
+    assert!(server.log().contains("no colon"), "{}", server.log());
+}
