@@ -223,6 +223,12 @@ pub enum Command {
         /// The number of the operation.
         operation: u64,
     },
+    /// Lets integrated loudness, loudness range and true peak begin anew.
+    ResetLoudness {
+        /// The master; every one unless said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+    },
     /// Moves the clock of the `stepped` driver.
     Step {
         /// The lengths of the cycles to run, in frames, each 1 to the driver's largest block.
@@ -391,6 +397,8 @@ impl Command {
             Self::SaveSession { .. } => "save the session".into(),
             Self::Render(render) => format!("render {}", render.path),
             Self::CancelOperation { operation } => format!("cancel operation {operation}"),
+            Self::ResetLoudness { node: Some(node) } => format!("reset the loudness of {node}"),
+            Self::ResetLoudness { node: None } => "reset loudness".into(),
             Self::Step { .. } => "step".into(),
             Self::Shutdown => "shut down".into(),
         }
@@ -402,6 +410,7 @@ impl Command {
         const TRANSPORT: &str = "undo must not move the transport on stage";
         const FOLDER: &str = "it exchanges or writes the session that the history belongs to";
         const OPERATION: &str = "it makes a file and does not change the session";
+        const MEASURED: &str = "it begins a measurement and does not change the session";
         const CLOCK: &str = "time that has passed cannot be taken back";
         match self {
             Self::AddNode(_)
@@ -427,6 +436,7 @@ impl Command {
                 Undo::Never(FOLDER)
             }
             Self::Render(_) | Self::CancelOperation { .. } => Undo::Never(OPERATION),
+            Self::ResetLoudness { .. } => Undo::Never(MEASURED),
             Self::Step { .. } | Self::Shutdown => Undo::Never(CLOCK),
         }
     }

@@ -305,6 +305,9 @@ impl Control {
             Command::SaveSession { path } => self.save_session(path.as_deref()),
             Command::Render(render) => self.start_render(render),
             Command::CancelOperation { operation } => self.operations.cancel(operation),
+            Command::ResetLoudness { node } => {
+                self.controller.reset_loudness(node.as_deref()).map(|()| Reply::Done)
+            }
             Command::Step { blocks } => return self.step(blocks, answer),
             Command::Shutdown => {
                 self.ended = true;

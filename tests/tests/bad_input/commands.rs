@@ -399,6 +399,8 @@ const REST: &[Row] = &[
         "start",
         &[TIMELINE],
     ),
+    ("reset_loudness", r#"{"node":"nobody"}"#, NotFound, "node \"nobody\"", &[]),
+    ("reset_loudness", r#"{"node":7}"#, InvalidArgument, "reset_loudness", &[SCHEMA]),
     ("step", "{}", InvalidArgument, "missing field `blocks`", &[SCHEMA]),
     ("step", r#"{"blocks":64}"#, InvalidArgument, "step", &[SCHEMA]),
     ("step", r#"{"blocks":[0]}"#, OutOfRange, "0 frames", &[Range(1.0, 1024.0, "frames")]),
