@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use aulos_nodes::{BuiltIn, Level, Patch, Playlist, Stage, Workshop};
+use aulos_nodes::{BuiltIn, Patch, Playlist, Stage, Workshop};
 use aulos_protocol::{
-    Change, Clip, Command, Error, ErrorCode, MeterReading, Node, NodeId, Session, mirror,
+    Change, Clip, Command, Error, ErrorCode, Node, NodeId, Session, mirror,
     params::{self, Effect},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -18,6 +18,7 @@ use crate::{
     session::{self, History, Outcome},
 };
 
+mod metering;
 mod moved;
 mod report;
 mod timed;
@@ -470,21 +471,6 @@ impl Controller {
         self.plans_away += usize::from(brings_plan);
         self.away += 1;
         Ok(self.ticket)
-    }
-
-    /// What every meter shows, in the order in which the nodes are listed; peaks are those since they were taken last.
-    pub fn meters(&self) -> Vec<MeterReading> {
-        let node_of = |node: &Arc<Node>| self.session.nodes.get(&node.id).unwrap_or(node).clone();
-        let mut meters: Vec<_> =
-            self.rack.meters().map(|(node, meter)| (node_of(node), meter.take())).collect();
-        meters.sort_by(|(a, _), (b, _)| a.place().total_cmp(&b.place()));
-        let reading = |(node, levels): (Arc<Node>, Vec<Level>)| MeterReading {
-            node: node.slug.to_string(),
-            peaks: levels.iter().map(|level| level.peak).collect(),
-            rms: levels.iter().map(|level| level.rms).collect(),
-            hold: levels.iter().map(|level| level.hold).collect(),
-        };
-        meters.into_iter().map(reading).collect()
     }
 }
 

@@ -237,6 +237,13 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         block: Option<u32>,
     },
+    /// Lets integrated loudness, loudness range and true peak begin anew.
+    #[serde(rename = "loudness_reset")]
+    ResetLoudness {
+        /// The master; every one unless said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+    },
     /// Moves the clock of the `stepped` driver.
     Step {
         /// The lengths of the cycles to run, in frames, each 1 to the driver's largest block.
@@ -406,6 +413,8 @@ impl Command {
             Self::Render(render) => format!("render {}", render.path),
             Self::CancelOperation { operation } => format!("cancel operation {operation}"),
             Self::SetDriver { .. } => "set the driver".into(),
+            Self::ResetLoudness { node: Some(node) } => format!("reset the loudness of {node}"),
+            Self::ResetLoudness { node: None } => "reset loudness".into(),
             Self::Step { .. } => "step".into(),
             Self::Shutdown => "shut down".into(),
         }
@@ -418,6 +427,7 @@ impl Command {
         const FOLDER: &str = "it exchanges or writes the session that the history belongs to";
         const OPERATION: &str = "it makes a file and does not change the session";
         const DEVICE: &str = "it is about the machine and does not change the session";
+        const MEASURED: &str = "it begins a measurement and does not change the session";
         const CLOCK: &str = "time that has passed cannot be taken back";
         match self {
             Self::AddNode(_)
@@ -444,6 +454,7 @@ impl Command {
             }
             Self::Render(_) | Self::CancelOperation { .. } => Undo::Never(OPERATION),
             Self::SetDriver { .. } => Undo::Never(DEVICE),
+            Self::ResetLoudness { .. } => Undo::Never(MEASURED),
             Self::Step { .. } | Self::Shutdown => Undo::Never(CLOCK),
         }
     }

@@ -135,6 +135,31 @@ pub struct MeterReading {
     /// The highest absolute sample of the last 2 s; it falls when nothing higher came for 2 s.
     #[serde(default)]
     pub hold: Vec<f32>,
+    /// By how many dB gate, compressor or limiter turned it down at most since the last reading, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduction: Option<f32>,
+    /// Its loudness, where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loudness: Option<Loudness>,
+}
+
+/// Loudness as EBU R 128 measures it. What is silent, or has not been measured for long enough, has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Loudness {
+    /// Of the last 0.4 s, in LUFS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentary: Option<f32>,
+    /// Of the last 3 s, in LUFS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_term: Option<f32>,
+    /// Of everything since the last reset, gated, in LUFS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrated: Option<f32>,
+    /// The loudness range since the last reset, in LU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<f32>,
+    /// The highest true peak since the last reset, linear: 1 is 0 dBTP.
+    pub true_peak: f32,
 }
 
 /// What moves all the time. Lossy: the newest wins.

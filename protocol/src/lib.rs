@@ -30,7 +30,7 @@ pub use command::{AudioFormat, Command, Dither, NewNode, Place, Render, SampleDe
 pub use control::Control;
 pub use driver::{DeviceInfo, DriverInfo, DriverKind, DriverStatus};
 pub use error::{Error, ErrorCode, Range, close_names};
-pub use event::{Change, Event, MeterReading, OperationState, Telemetry, TransportState};
+pub use event::{Change, Event, Loudness, MeterReading, OperationState, Telemetry, TransportState};
 pub use ids::{ClipId, Endpoint, LinkId, NodeId, Slug};
 pub use maps::{Links, Nodes};
 pub use query::{

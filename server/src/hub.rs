@@ -54,6 +54,9 @@ impl Peaks {
             let same = before.get(at).filter(|old| old.node == now.node);
             let Some(old) = same.or_else(|| before.iter().find(|old| old.node == now.node)) else { continue };
             now.peaks.iter_mut().zip(&old.peaks).for_each(|(now, old)| *now = now.max(*old));
+            if let (Some(now), Some(old)) = (&mut now.reduction, old.reduction) {
+                *now = now.max(old);
+            }
         }
     }
 

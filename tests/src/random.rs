@@ -5,6 +5,7 @@
 
 mod build;
 mod distribution;
+mod effects;
 mod level;
 mod links;
 mod loops;

@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use aulos_protocol::NodeKind;
 use aulos_tests::{compare, oracle::Outcome, random, stepped::Stepped};
 
 #[global_allocator]
@@ -51,6 +52,13 @@ fn random_graphs_are_bit_exact_at_every_block_size() {
     writeln!(std::io::stdout(), "\n{}", random::table(&distributions)).unwrap();
     let latent = distributions.iter().filter(|d| d.sends > 0 && d.latent_paths > 0).count();
     assert!(latent * 3 >= SCENES as usize, "only {latent} scenes have sends and latent parallel paths");
+    let kinds = |kind: NodeKind| distributions.iter().filter(|d| d.kinds.contains_key(&kind)).count();
+    let effects = [
+        kinds(NodeKind::Eq),
+        kinds(NodeKind::Dynamics),
+        distributions.iter().filter(|d| d.limited > 0).count(),
+    ];
+    assert!(effects.iter().all(|count| count * 5 >= SCENES as usize), "eq, dynamics, limiters: {effects:?}");
     let loops = distributions.iter().filter(|d| d.loops > 0).count();
     assert!(loops * 4 >= SCENES as usize, "only {loops} scenes have loops");
 }

@@ -334,6 +334,10 @@ pub struct Meters {
     /// Print a single reading.
     #[arg(long)]
     pub once: bool,
+    /// Let integrated loudness, loudness range and true peak begin anew, of this master or of all, and show
+    /// nothing.
+    #[arg(long, value_name = "NODE", num_args = 0..=1, conflicts_with_all = ["once", "time", "hz"])]
+    pub reset: Option<Option<String>>,
     /// End after so many seconds.
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub time: Option<Duration>,

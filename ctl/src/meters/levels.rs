@@ -1,6 +1,6 @@
 //! How levels rise, fall and are held.
 
-use aulos_protocol::MeterReading;
+use aulos_protocol::{Loudness, MeterReading};
 
 /// How fast a bar falls, in dB per second.
 const FALL: f64 = 30.0;
@@ -82,6 +82,10 @@ pub struct Strip {
     pub node: String,
     /// One for each channel.
     pub channels: Vec<Level>,
+    /// The most that it was turned down, in dB, where something does that.
+    pub reduction: Option<f32>,
+    /// Its loudness, where that is measured.
+    pub loudness: Option<Loudness>,
 }
 
 /// The levels of all nodes that have meters.
@@ -101,12 +105,15 @@ impl Levels {
             let mut strip = match known {
                 Some(index) => old.swap_remove(index),
                 None => {
-                    Strip { node: reading.node.clone(), channels: vec![Level::SILENT; reading.peaks.len()] }
+                    let channels = vec![Level::SILENT; reading.peaks.len()];
+                    Strip { node: reading.node.clone(), channels, reduction: None, loudness: None }
                 }
             };
             for (level, peak) in strip.channels.iter_mut().zip(&reading.peaks) {
                 level.update(*peak, seconds);
             }
+            strip.reduction = reading.reduction;
+            strip.loudness = reading.loudness;
             self.strips.push(strip);
         }
     }
@@ -128,10 +135,33 @@ impl Levels {
         let reading = |strip: &Strip| MeterReading {
             node: strip.node.clone(),
             peaks: strip.channels.iter().map(|level| level.peak).collect(),
+            reduction: strip.reduction,
+            loudness: strip.loudness,
             ..MeterReading::default()
         };
         self.strips.iter().map(reading).collect()
     }
+}
+
+/// What there is to say beside levels, a line each.
+pub fn notes(reduction: Option<f32>, loudness: Option<Loudness>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(db) = reduction {
+        notes.push(format!("turned down by {db:.1} dB"));
+    }
+    if let Some(loudness) = loudness {
+        let number =
+            |value: Option<f32>| value.map_or_else(|| "-inf".to_owned(), |value| format!("{value:.1}"));
+        notes.push(format!(
+            "momentary {} LUFS, short-term {}, integrated {}, range {} LU, true peak {} dBTP",
+            number(loudness.momentary),
+            number(loudness.short_term),
+            number(loudness.integrated),
+            loudness.range.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}")),
+            decibels(loudness.true_peak),
+        ));
+    }
+    notes
 }
 
 #[cfg(test)]
@@ -166,6 +196,26 @@ mod tests {
         assert_eq!(levels.strips()[0].channels.len(), 1);
         levels.update(&[], 0.0);
         assert!(levels.strips().is_empty());
+    }
+
+    #[test]
+    fn loudness_and_reductions_are_told_in_lines() {
+        let loudness = Loudness {
+            momentary: Some(-14.24),
+            short_term: Some(-15.0),
+            integrated: None,
+            range: None,
+            true_peak: 0.891,
+        };
+        let wanted =
+            "momentary -14.2 LUFS, short-term -15.0, integrated -inf, range - LU, true peak -1.0 dBTP";
+        assert_eq!(notes(Some(6.25), Some(loudness)), ["turned down by 6.2 dB", wanted]);
+        assert!(notes(None, None).is_empty());
+        let mut levels = Levels::default();
+        let mut reading = reading(&[0.5]);
+        (reading[0].loudness, reading[0].reduction) = (Some(loudness), Some(3.0));
+        levels.update(&reading, 0.0);
+        assert_eq!(levels.highest(), reading);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use aulos_protocol::{
-    Error, Event, MeterReading, Query, Reply, State,
+    Command, Error, Event, MeterReading, Query, Reply, State,
     client::{Client, Notice, timed_out, unexpected},
     mirror,
 };
@@ -28,7 +28,7 @@ use crate::{
     signals::Signals,
     text::{Side, Table, plain},
 };
-use levels::{Levels, channel_name};
+use levels::{Levels, channel_name, notes};
 use screen::Screen;
 use view::View;
 
@@ -40,6 +40,12 @@ pub use view::transport_word;
 /// # Errors
 /// That the server cannot be reached or went away, or a signal.
 pub fn run(cx: &mut Context, args: &Meters) -> Result<(), Failure> {
+    if let Some(node) = &args.reset {
+        let text = node.as_ref().map_or_else(|| "every master".to_owned(), |node| plain(node).into_owned());
+        return cx.change(Command::ResetLoudness { node: node.clone() }, |_, _| {
+            Ok(format!("the loudness of {text} is measured from now on"))
+        });
+    }
     let live = !args.once && !cx.out.is_json() && stdout().is_terminal();
     match (live, args.time) {
         (true, _) => watch(cx, args),
@@ -114,7 +120,13 @@ fn print(cx: &mut Context, meters: &[MeterReading]) -> Result<(), Failure> {
         }
     }
     let paint = cx.out.paint();
-    cx.out.lines(table.lines(paint))
+    cx.out.lines(table.lines(paint))?;
+    for meter in meters {
+        for text in notes(meter.reduction, meter.loudness) {
+            cx.out.line(format_args!("{}  {text}", plain(&meter.node)))?;
+        }
+    }
+    Ok(())
 }
 
 fn subscribe(cx: &mut Context, hz: u8) -> Result<Box<State>, Failure> {

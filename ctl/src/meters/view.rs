@@ -3,7 +3,7 @@
 use aulos_protocol::{Frames, Telemetry, TransportState};
 use crossterm::event::KeyCode;
 
-use super::levels::{Levels, channel_name, level_text};
+use super::levels::{Levels, channel_name, level_text, notes};
 use crate::{
     paint::{Paint, Style},
     position::Clock,
@@ -153,6 +153,9 @@ impl View {
                 row.push((format!("  {:>6}", level_text(level.shown)), Style::Plain));
                 row.push((format!("  {:>6}", level_text(level.highest)), zone(level.highest).1));
                 rows.push(row);
+            }
+            for text in notes(strip.reduction, strip.loudness) {
+                rows.push(vec![(format!("{:1$}  {text}", "", name_width + channel_width + 2), Style::Dim)]);
             }
         }
         rows

@@ -187,7 +187,11 @@ fn obey(command: &Command, mood: &Mood, cancelled: &AtomicUsize) -> Result<Reply
             cancelled.store(1, Ordering::Relaxed);
             return Ok(Reply::Done);
         }
-        Command::Play | Command::Pause | Command::Stop | Command::Shutdown => return Ok(Reply::Done),
+        Command::Play
+        | Command::Pause
+        | Command::Stop
+        | Command::ResetLoudness { .. }
+        | Command::Shutdown => return Ok(Reply::Done),
         Command::AddNode(new) => {
             applied.nodes = vec![new.name.clone().unwrap_or_else(|| new.kind.name().to_owned())];
         }

@@ -15,9 +15,12 @@ use rustix::{
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
 
+use aulos_protocol::Command;
+
 use crate::{
     answer, aulosctl,
     fake::{Fake, Mood},
+    run,
 };
 
 #[test]
@@ -31,6 +34,16 @@ fn elsewhere_than_on_a_terminal_there_is_one_reading() {
     );
     // The first reading is of what was before.
     assert!(answer(&fake, "meters --once --for 0.2").contains("drums  L  -6.0 dB"));
+}
+
+#[test]
+fn loudness_begins_anew_when_that_is_asked_for() {
+    let fake = Fake::willing();
+    assert_eq!(answer(&fake, "meters --reset"), "the loudness of every master is measured from now on\n");
+    assert_eq!(answer(&fake, "meters --reset main"), "the loudness of main is measured from now on\n");
+    let reset = |node: Option<&str>| Command::ResetLoudness { node: node.map(str::to_owned) };
+    assert_eq!(fake.commands(), [reset(None), reset(Some("main"))]);
+    assert_eq!(run(&fake, "meters --reset --once").0, 2);
 }
 
 /// The program on a terminal of its own.

@@ -47,6 +47,7 @@ fn every_method_can_be_reached() {
         "tempo 100",
         "latency",
         "meters --once",
+        "meters --reset",
         "undo",
         "redo",
         "session new /tmp/x",
@@ -344,6 +345,9 @@ fn nodes_of_every_kind_are_added_by_their_words() {
         ("node add click beats=3 level=-6dB", NodeKind::Click),
         ("node add feedback echo frames=100ms", NodeKind::Feedback),
         ("node add tone bell notes=on", NodeKind::Tone),
+        ("node add eq band3_kind=high_shelf band3_gain=-3dB band3_q=0.7", NodeKind::Eq),
+        ("node add dynamics comp threshold=-18dB ratio=4:1 attack=5ms gate_range=off", NodeKind::Dynamics),
+        ("node add master limiter=on ceiling=-1dB output=-3dB", NodeKind::Master),
     ] {
         answer(&fake, line);
         let commands = fake.commands();

@@ -320,6 +320,9 @@ impl Control {
             Command::SetDriver { driver, device, block } => {
                 return self.set_driver(driver, device, block, answer);
             }
+            Command::ResetLoudness { node } => {
+                self.controller.reset_loudness(node.as_deref()).map(|()| Reply::Done)
+            }
             Command::Step { blocks } => return self.step(blocks, answer),
             Command::Shutdown => {
                 self.ended = true;

@@ -1,11 +1,15 @@
 //! What each stage makes of what it hears.
 
 use std::{
+    cell::RefCell,
     f64::consts::{PI, TAU},
     sync::Arc,
 };
 
-use aulos_nodes::{ClipSource, Pcm};
+use aulos_nodes::{
+    ClipSource, Pcm,
+    dsp::{self, limiter::Limiter},
+};
 use aulos_protocol::{Clip, Decibels, Node, NodeKind, Session, Value, params, ports};
 
 use super::{
@@ -41,6 +45,8 @@ pub(crate) enum Law {
     Memory,
     /// What another stage heard `ago` goes out.
     Echo { stage: usize, ago: usize },
+    /// A strip; then perhaps a limiter, given frame by frame; then a factor.
+    Master { out: Vec<f32>, limiter: Option<RefCell<Limiter>>, output: f32 },
     /// What the built-in processor makes of it, given frame by frame.
     Kernel(Kernel),
     /// Each output has a factor; one input channel feeds all outputs, more feed one each. `pre` is the factor
@@ -110,7 +116,17 @@ impl Law {
                 let pre = if silenced { 0.0 } else { 1.0 };
                 Self::Strip { input: inputs(node), pre: Some(pre), out: coefficients(node, stage.control) }
             }
-            (NodeKind::Send | NodeKind::Master, _) => {
+            (NodeKind::Master, _) => {
+                let limiter = is_on(node, "limiter").then(|| {
+                    let ceiling = dsp::factor(number(node, "ceiling"));
+                    let release = number(node, "release") / 1000.0;
+                    let limiter = Limiter::new(usize::from(channels), f64::from(rate.hz()), ceiling, release);
+                    RefCell::new(limiter)
+                });
+                let output = factor(node, "output");
+                Self::Master { out: coefficients(node, stage.control), limiter, output }
+            }
+            (NodeKind::Send, _) => {
                 let input = vec![1.0; usize::from(channels)];
                 Self::Strip { input, pre: None, out: coefficients(node, stage.control) }
             }
@@ -124,6 +140,13 @@ impl Law {
         let inputs = audio.iter().map(|input| input[now.frame]);
         match self {
             Self::Playback | Self::Memory => {}
+            Self::Master { out: factors, limiter, output } => {
+                let mut frame: Vec<f32> = inputs.zip(factors).map(|(x, factor)| x * factor).collect();
+                if let Some(limiter) = limiter {
+                    limiter.borrow_mut().next(&mut frame);
+                }
+                out.extend(frame.iter().map(|x| x * output));
+            }
             Self::Kernel(kernel) => kernel.apply(now.frame, inputs, out),
             Self::Pass => out.extend(inputs),
             Self::Capture { first_channel, channels } => {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use aulos_protocol::{
-    Decibels, Link, LinkId, Node, NodeId, NodeKind, Session, params,
+    Decibels, Link, LinkId, Node, NodeId, NodeKind, Rate, Session, params,
     ports::{self, Direction, Group, Signal},
 };
 
@@ -144,7 +144,7 @@ fn stages_of<'a>(session: &Session, node: &'a Node) -> Vec<Stage<'a>> {
             midi: Vec::new(),
             outputs: audio.iter().flat_map(Group::port_names).collect(),
             midi_output: midi.first().map(|group| group.port_name(0)),
-            latency: latency(node),
+            latency: latency(node, session.rate),
             arrival: 0,
             echo: None,
             control: Control::of(session, node),
@@ -158,7 +158,12 @@ fn is_on(node: &Node, name: &str) -> bool {
     params::number(node, name).is_some_and(|value| value != 0.0)
 }
 
-fn latency(node: &Node) -> u64 {
+fn latency(node: &Node, rate: Rate) -> u64 {
+    if node.kind == NodeKind::Master && is_on(node, "limiter") {
+        // Half the filter that finds peaks, some frames around each, and the time to turn down.
+        let attack = (0.0015 * f64::from(rate.hz())).round().max(8.0) as u64;
+        return 64 + 8 + attack - 2;
+    }
     let is_latent = node.kind == NodeKind::Delay && is_on(node, "report");
     if is_latent { params::number(node, "frames").unwrap_or(0.0) as u64 } else { 0 }
 }

@@ -240,7 +240,11 @@ impl<'a> Builder<'a> {
         let mute = self.rng.percent(3);
         self.set(node, "gain", Value::Number(gain));
         self.set(node, "mute", Value::Switch(mute));
-        let level = self.entered(node, "in").through(&coefficients(&self.nodes[node], Control::default()));
+        let mut level =
+            self.entered(node, "in").through(&coefficients(&self.nodes[node], Control::default()));
+        if !self.forgets && self.rng.percent(30) {
+            level = self.limiter(node, level);
+        }
         self.publish(node, "out", level)
     }
 

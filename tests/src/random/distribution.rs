@@ -51,6 +51,8 @@ pub struct Distribution {
     pub sidechains: usize,
     /// How many strips are soloed.
     pub soloed: usize,
+    /// How many masters have a limiter.
+    pub limited: usize,
     /// How many links are shut because of that.
     pub shut: usize,
     /// How many tracks ask for low latency.
@@ -122,6 +124,7 @@ pub fn describe(session: &Session) -> Distribution {
         notes: on("notes"),
         sidechains: stages.iter().filter(|stage| hears_two_things(stage)).count(),
         soloed: on("solo"),
+        limited: on("limiter"),
         shut: shut.count(),
         low_latency: on("low_latency_monitor"),
         unaligned: arrival::unaligned(session, &stages).len(),
@@ -177,7 +180,7 @@ pub(super) fn longest_way(session: &Session) -> u64 {
 /// the median, the ninth decile, the most and the mean.
 pub fn table(distributions: &[Distribution]) -> String {
     type Measure = fn(&Distribution) -> u64;
-    let measures: [(&str, Measure); 23] = [
+    let measures: [(&str, Measure); 24] = [
         ("nodes", |d| d.nodes as u64),
         ("links", |d| d.links as u64),
         ("sends to buses", |d| d.sends as u64),
@@ -196,6 +199,7 @@ pub fn table(distributions: &[Distribution]) -> String {
         ("MIDI merges", |d| d.merges as u64),
         ("notes", |d| d.notes as u64),
         ("sidechains", |d| d.sidechains as u64),
+        ("limiters", |d| d.limited as u64),
         ("soloed strips", |d| d.soloed as u64),
         ("shut links", |d| d.shut as u64),
         ("low latency", |d| d.low_latency as u64),

@@ -50,6 +50,16 @@ impl Level {
         Self { peak: self.peak.max(other.peak), least: self.least.min(other.least) }
     }
 
+    /// What may come out of filters and dynamics that make it so many times louder at most. What would be quieter
+    /// than −360 dBFS they leave out.
+    pub(super) fn processed(self, growth: f32) -> Self {
+        if self == Self::SILENT {
+            self
+        } else {
+            Self { peak: self.peak * growth, least: self.least.min(1e-18) }
+        }
+    }
+
     /// One of the outputs that have these factors.
     pub(super) fn through(self, factors: &[f32]) -> Self {
         factors.iter().fold(Self::SILENT, |level, factor| level.or(self.scaled(*factor)))

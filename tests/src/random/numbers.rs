@@ -20,7 +20,7 @@ impl Builder<'_> {
         };
         let mut strips = of_kind(&self.nodes, &[NodeKind::Track, NodeKind::Bus]);
         self.rng.shuffle(&mut strips);
-        if self.rng.percent(15) {
+        if self.rng.percent(if self.forgets { 15 } else { 19 }) {
             // More often what sounds.
             let sounds = |node: &usize| {
                 let of_node = self.taps.iter().filter(|tap| tap.node == *node && tap.group.name == "out");

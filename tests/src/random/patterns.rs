@@ -100,6 +100,9 @@ impl Builder<'_> {
 
     /// Any node that has inputs and outputs; answers with the tap of its `out`.
     fn single(&mut self, taps: &[usize]) -> usize {
+        if !self.forgets && self.rng.percent(12) {
+            return if self.rng.percent(50) { self.eq(taps) } else { self.dynamics(taps, None) };
+        }
         match self.rng.below(10) {
             0..3 => self.delay(false, taps),
             3..7 => self.mixer(NodeKind::Bus, taps),
@@ -199,6 +202,10 @@ impl Builder<'_> {
         let keys: Vec<_> = (0..self.taps.len()).filter(|tap| self.taps[*tap].group.name == "pre").collect();
         let key = if keys.is_empty() { self.any_tap() } else { *self.rng.pick(&keys) };
         let main = self.any_tap();
+        if !self.forgets && self.rng.percent(50) {
+            self.dynamics(&[main], Some(key));
+            return;
+        }
         let kind = *self.rng.pick(&[NodeKind::Delay, NodeKind::Delay, NodeKind::Bus]);
         let channels = self.rng.range(3, 4) as u16;
         let node = self.add_wide(kind, channels);

@@ -399,6 +399,8 @@ const REST: &[Row] = &[
         "start",
         &[TIMELINE],
     ),
+    ("loudness_reset", r#"{"node":"nobody"}"#, NotFound, "node \"nobody\"", &[]),
+    ("loudness_reset", r#"{"node":7}"#, InvalidArgument, "loudness_reset", &[SCHEMA]),
     ("step", "{}", InvalidArgument, "missing field `blocks`", &[SCHEMA]),
     ("step", r#"{"blocks":64}"#, InvalidArgument, "step", &[SCHEMA]),
     ("step", r#"{"blocks":[0]}"#, OutOfRange, "0 frames", &[Range(1.0, 1024.0, "frames")]),

@@ -2,6 +2,7 @@
 
 mod desk;
 mod dry_runs;
+mod effects;
 mod history;
 mod kinds;
 mod listed;
