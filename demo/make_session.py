@@ -25,14 +25,29 @@ def link(source, destination, gain=None):
     commands.append({"method": "link", "params": params})
 
 
-# Groups. The drums also go through a path that is 480 frames late, as a limiter with look-ahead would be: the
-# direct path is delayed to match, so that both arrive together.
+def set_param(node, param, value):
+    commands.append({"method": "set", "params": {"node": node, "param": param, "value": value}})
+
+
+def members(group, nodes):
+    commands.append({"method": "members_add", "params": {"group": group, "nodes": nodes}})
+
+
+# Groups. The drums are also squeezed on a path beside, which is 480 frames late: the direct path is delayed to match,
+# so that both arrive together.
 add("bus", "drums")
 add("bus", "music")
 add("delay", "look-ahead", frames=480, report=True)
-add("bus", "drums-parallel", gain=-9.0)
+add("dynamics", "squeeze", threshold=-34.0, ratio=8.0, attack=3.0, release=120.0, makeup=8.0)
+add("bus", "drums-parallel", gain=-11.0)
 link("drums", "look-ahead")
-link("look-ahead", "drums-parallel")
+link("look-ahead", "squeeze")
+link("squeeze", "drums-parallel")
+
+# Room for the bass drum below, less of what is crowded, more air.
+add("eq", "music-eq", band1_on=True, band1_frequency=45.0, band3_frequency=320.0, band3_gain=-2.0,
+    band7_frequency=7000.0, band7_gain=2.5)
+link("music", "music-eq")
 
 # An echo of three eighths on the right and six on the left, and a short widening of the chords.
 beat = score["beat_frames"]
@@ -70,7 +85,23 @@ for track in score["tracks"]:
         params = {"track": name, "file": clip["file"], "at": clip["at_frames"]}
         commands.append({"method": "clip_add", "params": params})
 
-for group in ["drums", "drums-parallel", "music", "echo", "room"]:
+# The pad makes way for the bass drum.
+add("dynamics", "duck", sidechain=True, threshold=-30.0, ratio=4.0, attack=5.0, release=180.0)
+link("pad:insert_out", "duck")
+link("duck", "pad:insert_in")
+link("kick:pre", "duck:sidechain")
+
+# One fader for all that plays a melody, and one mute for all that is shaken or struck by hand.
+add("vca", "melody", gain=0.5)
+members("melody", ["keys", "guitar", "lead"])
+add("group", "percussion")
+members("percussion", ["shaker", "congas"])
+
+for group in ["drums", "drums-parallel", "music-eq", "echo", "room"]:
     link(group, "master")
+
+# About -16 LUFS, with no true peak above -1 dB.
+set_param("master", "limiter", True)
+set_param("master", "gain", 4.5)
 
 print(json.dumps(commands))

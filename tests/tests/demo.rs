@@ -46,7 +46,7 @@ fn session() -> (Session, Files) {
 #[test]
 fn engine_and_oracle_are_bit_exact() {
     let (session, files) = session();
-    let frames = 16 * 48_000;
+    let frames = 6 * 48_000;
     let position = 12 * 48_000;
     let start = oracle::Start { position, rolling: true, loop_range: None };
     let find = |name: &str| files.0.get(name).cloned();
@@ -119,4 +119,89 @@ fn the_demo_has_what_it_promises() {
     let status = server.ctl(["status", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&text(&status.stdout)).unwrap();
     assert_eq!(status["warnings"].as_array().unwrap().len(), 0, "{status}");
+}
+
+/// What ffmpeg measures by EBU R 128: integrated loudness in LUFS, range in LU, true peak in dBTP.
+fn loudness(wav: &Path) -> [f64; 3] {
+    let done = Process::new("ffmpeg")
+        .args(["-hide_banner", "-nostats", "-i"])
+        .arg(wav)
+        .args(["-filter_complex", "ebur128=peak=true", "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg is installed by make test");
+    let text = text(&done.stderr);
+    ["I:", "LRA:", "Peak:"].map(|what| {
+        let line = text.lines().rev().find(|line| line.trim_start().starts_with(what));
+        let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+        number.unwrap_or_else(|| panic!("ffmpeg says nothing of {what}: {text}"))
+    })
+}
+
+/// The power of octaves around these frequencies, in dB below that of all.
+fn octaves(samples: &[f32], rate: f64, centres: &[f64]) -> Vec<f64> {
+    const SIZE: usize = 8192;
+    let transform = realfft::RealFftPlanner::<f64>::new().plan_fft_forward(SIZE);
+    let mut spectrum = transform.make_output_vec();
+    let mut power = vec![0.0; spectrum.len()];
+    for block in samples.chunks_exact(SIZE) {
+        // Von Hann's window.
+        let turn = std::f64::consts::TAU / SIZE as f64;
+        let windowed = block.iter().enumerate();
+        let mut windowed: Vec<f64> =
+            windowed.map(|(n, x)| f64::from(*x) * (0.5 - 0.5 * (turn * n as f64).cos())).collect();
+        transform.process(&mut windowed, &mut spectrum).unwrap();
+        power.iter_mut().zip(&spectrum).for_each(|(sum, line)| *sum += line.norm_sqr());
+    }
+    let all: f64 = power.iter().sum();
+    let of = |centre: &f64| {
+        let root = 2f64.sqrt();
+        let line = |hz: f64| (hz * SIZE as f64 / rate).round() as usize;
+        let octave: f64 = power[line(centre / root)..line(centre * root).min(power.len())].iter().sum();
+        10.0 * (octave / all).log10()
+    };
+    centres.iter().map(of).collect()
+}
+
+#[test]
+fn the_demo_is_worth_hearing() {
+    const END: usize = 1_824_000;
+    let dir = tempfile::tempdir().unwrap();
+    let folder = demo(&dir.path().join("demo"));
+    let server = Server::start(["--driver", "stepped", "--session", &folder]);
+    let out = server.folder().join("mix.wav");
+    server.ok(&format!("render {} --to {END}", out.display()));
+    let [integrated, range, peak] = loudness(&out);
+    let channels = read_wav(&out);
+    assert_eq!((channels.len(), channels[0].len()), (2, END));
+    let middle: Vec<f32> = channels[0].iter().zip(&channels[1]).map(|(l, r)| (l + r) / 2.0).collect();
+    let side: Vec<f32> = channels[0].iter().zip(&channels[1]).map(|(l, r)| (l - r) / 2.0).collect();
+    let centres = [31.5, 63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0];
+    let spectrum = octaves(&middle, 48_000.0, &centres);
+    println!("loudness {integrated} LUFS, range {range} LU, true peak {peak} dBTP");
+    for (centre, level) in centres.iter().zip(&spectrum) {
+        println!("{centre:>8} Hz {level:>6.1} dB {}", "#".repeat((level + 60.0).max(0.0) as usize / 2));
+    }
+    let power = |samples: &[f32]| samples.iter().map(|x| f64::from(x * x)).sum::<f64>();
+    let width = 10.0 * (power(&side) / power(&middle)).log10();
+    println!("sides {width:.1} dB below the middle");
+
+    assert!((-18.0..=-14.0).contains(&integrated), "{integrated} LUFS");
+    assert!((3.0..=12.0).contains(&range), "{range} LU");
+    assert!((-3.0..=-0.8).contains(&peak), "{peak} dBTP");
+    // Nothing is missing from the bass to the air, and nothing is on top of all else.
+    assert!(spectrum[1..9].iter().all(|level| (-32.0..=-2.0).contains(level)), "{spectrum:?}");
+    assert!(spectrum[9] > -45.0, "{spectrum:?}");
+    assert!((-25.0..=-4.0).contains(&width), "{width}");
+
+    // The master's own meter says the same of what is played.
+    server.ok("play");
+    // No more at once than is read ahead.
+    (0..END / 96_000).for_each(|_| drop(server.ok("step 1000x96")));
+    let meters: serde_json::Value = serde_json::from_str(&server.ok("meters --once --json")).unwrap();
+    let master = meters.as_array().or(meters["meters"].as_array()).unwrap();
+    let master = master.iter().find(|meter| meter["node"] == "master").unwrap();
+    let own = |name: &str| master["loudness"][name].as_f64().unwrap();
+    println!("the master's meter: {}", master["loudness"]);
+    assert!((own("integrated") - integrated).abs() <= 0.15, "{master}");
+    assert!((20.0 * own("true_peak").log10() - peak).abs() <= 0.2, "{master}");
 }
