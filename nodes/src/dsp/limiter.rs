@@ -2,8 +2,8 @@
 //!
 //! The gain that each frame needs is held over the look-ahead (a sliding minimum), let go exponentially, and smoothed
 //! by two boxes in a row, which are together shorter than the hold: so the gain is down in time, without a corner, and
-//! never above what any frame around needs. Gains are whole numbers in parts of [`ONE`] and the boxes' sums are exact:
-//! when nothing has to be reduced, the gain is exactly 1 and the output is the input, later.
+//! never above what any frame around needs. Gains are whole numbers, in parts of 2^30, and the boxes' sums are
+//! exact: when nothing has to be reduced, the gain is exactly 1 and the output is the input, later.
 
 use super::truepeak::{self, Interpolator, LIMITER_TAPS, Window};
 
