@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aulos_protocol::Command;
-
-use crate::server::{Server, apply, read_wav};
+use crate::server::{Server, read_wav};
 
 /// Writes two channels of noise, from -0.5 to 0.5, at 48 kHz.
 ///
@@ -37,14 +35,7 @@ pub fn session(folder: &Path, seconds: u32) -> (PathBuf, Vec<Vec<f32>>) {
     let server = Server::stepped();
     server.ok(&format!("session new {}", path.display()));
     // Else the first frames after a start would be others than those of a render, which begins at once.
-    let none = Command::SetSession {
-        name: None,
-        tempo: None,
-        signature: None,
-        edit_fade_ms: Some(0.0),
-        max_latency_ms: None,
-    };
-    apply(&mut server.client(), none);
+    server.ok("raw session_set {\"edit_fade_ms\":0}");
     let wav = folder.join("noise.wav");
     write(&wav, seconds * 48_000);
     server.ok("track add noise");

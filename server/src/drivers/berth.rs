@@ -180,3 +180,7 @@ impl Hold {
         &self.berth
     }
 }
+
+#[cfg(test)]
+#[path = "berth_tests.rs"]
+mod tests;

@@ -1,0 +1,204 @@
+//! What a device gets is the render, in the form that the device has. A device that is not served in time leaves
+//! something out: gaps are no fault here, samples that are nowhere in the render are.
+
+use aulos_tests::{
+    jackd::{Jackd, wait_for},
+    noise,
+    occurs::occurs,
+    server::text,
+};
+
+use crate::{Home, driver};
+
+/// Frames at the end that fade out when the server ends, and what the device has not taken.
+const END: usize = 2 * 48_000 / 100;
+
+/// The nearest integer of so many bits, as a float that holds it exactly enough to be told from every other: in two
+/// parts, as 32 bits do not fit into one.
+fn halves(samples: &[i32]) -> (Vec<f32>, Vec<f32>) {
+    samples.iter().map(|x| ((x >> 16) as f32, (x & 0xffff) as f32)).unzip()
+}
+
+fn quantised(rendered: &[Vec<f32>], bits: u32) -> Vec<Vec<i32>> {
+    let scale = 2f64.powi(bits as i32 - 1);
+    let one = |x: &f32| (f64::from(*x) * scale).round_ties_even().clamp(-scale, scale - 1.0) as i32;
+    rendered.iter().map(|channel| channel.iter().map(one).collect()).collect()
+}
+
+fn channels<T: Copy>(samples: &[T]) -> Vec<Vec<T>> {
+    (0..2).map(|channel| samples.iter().skip(channel).step_by(2).copied().collect()).collect()
+}
+
+/// Compares integers as floats.
+fn as_floats(channels: &[Vec<i32>]) -> Vec<Vec<f32>> {
+    channels
+        .iter()
+        .flat_map(|channel| {
+            let (high, low) = halves(channel);
+            [high, low]
+        })
+        .collect()
+}
+
+fn play(format: &str) -> (Vec<Vec<f32>>, Vec<u8>) {
+    let home = Home::new();
+    let jackd = Jackd::start(48_000, 256);
+    let (session, rendered) = noise::session(home.path(), 6);
+    // Were it to record as well, the recording side would begin the file anew.
+    let args = ["--driver", "alsa", "--device", "witness", "--record", "0", "--sample-format", format];
+    let args = args.into_iter().chain(["--session"]);
+    let mut server = home.aulosd(&jackd, args.chain([session.to_str().unwrap()]));
+    let status = driver(&server);
+    assert!(status.running, "{status:?}");
+    let device = status.device.unwrap();
+    assert!(device.contains("witness") && device.contains(&format.to_uppercase()), "{device}");
+    server.ok("play");
+    let frame = driver(&server).frame.0;
+    wait_for("two seconds of sound", || (driver(&server).frame.0 > frame + 96_000).then_some(()));
+    let status = driver(&server);
+    assert_eq!((status.losses, status.lost), (0, None));
+    assert!(server.terminate().success(), "{}", server.log());
+    (rendered, std::fs::read(home.played()).unwrap())
+}
+
+fn integers(bits: u32, bytes: &[u8]) -> Vec<i32> {
+    match bits {
+        16 => {
+            let (samples, rest) = bytes.as_chunks::<2>();
+            assert!(rest.is_empty());
+            samples.iter().map(|b| i32::from(i16::from_le_bytes(*b))).collect()
+        }
+        // 24 bits lie in the lower three of four bytes.
+        24 => {
+            let (samples, _) = bytes.as_chunks::<4>();
+            samples.iter().map(|b| i32::from_le_bytes(*b) << 8 >> 8).collect()
+        }
+        _ => {
+            let (samples, _) = bytes.as_chunks::<4>();
+            samples.iter().map(|b| i32::from_le_bytes(*b)).collect()
+        }
+    }
+}
+
+fn integers_are_the_render(format: &str, bits: u32) {
+    let (rendered, bytes) = play(format);
+    let got = channels(&integers(bits, &bytes));
+    let got: Vec<Vec<i32>> = got.iter().map(|c| c[..c.len() - END].to_vec()).collect();
+    let found = occurs(&as_floats(&quantised(&rendered, bits)), &as_floats(&got), 256).unwrap();
+    assert!(found.frames > 48_000, "{found:?}");
+}
+
+#[test]
+fn s16_is_the_render_quantised() {
+    integers_are_the_render("s16", 16);
+}
+
+#[test]
+fn s24_is_the_render_quantised() {
+    integers_are_the_render("s24", 24);
+}
+
+#[test]
+fn s32_is_the_render_quantised() {
+    integers_are_the_render("s32", 32);
+}
+
+#[test]
+fn f32_is_the_render() {
+    let (rendered, bytes) = play("f32");
+    let (samples, rest) = bytes.as_chunks::<4>();
+    assert!(rest.is_empty());
+    let samples: Vec<f32> = samples.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let got: Vec<Vec<f32>> = channels(&samples).iter().map(|c| c[..c.len() - END].to_vec()).collect();
+    let found = occurs(&rendered, &got, 256).unwrap();
+    assert!(found.frames > 48_000, "{found:?}");
+}
+
+#[test]
+fn the_default_device_records_and_plays() {
+    let home = Home::new();
+    let jackd = Jackd::start(48_000, 256);
+    let server = home.aulosd(&jackd, ["--driver", "alsa"]);
+    server.ok("node add input mic");
+    server.ok("node add bus in");
+    server.ok("link mic in");
+    server.ok("link in master");
+    let status = driver(&server);
+    assert!(status.running && status.device.as_ref().unwrap().contains("default"), "{status:?}");
+    wait_for("a second of sound", || (driver(&server).frame.0 > 48_000).then_some(()));
+    let [records, plays] = ["aulosd.C", "aulosd.P"].map(|client| {
+        let ports = jackd.ports();
+        let port = ports.lines().find(|line| line.starts_with(client)).map(str::to_owned);
+        port.unwrap_or_else(|| panic!("{client} has no port: {ports}"))
+    });
+    // The dummy device is silent: what the device plays is what it records.
+    jackd.run("jack_disconnect", &["system:capture_1", &records]);
+    jackd.run("jack_connect", &[&plays, &records]);
+    server.ok("set in gain -20dB");
+    server.ok("node add tone hum level=-20dB");
+    server.ok("link hum master");
+    wait_for("what was recorded", || {
+        let meters = server.ok("meters --once");
+        let line = meters.lines().find(|line| line.starts_with("in "))?.to_owned();
+        (!line.contains("-inf")).then_some(())
+    });
+}
+
+#[test]
+fn a_block_or_a_rate_that_the_device_does_not_have() {
+    let home = Home::new();
+    let jackd = Jackd::start(48_000, 256);
+    // Of JACK's PCM the period is that of the server.
+    let args = ["--driver", "alsa", "--device", "rigid", "--block", "100", "--record", "0"];
+    let server = home.aulosd(&jackd, args);
+    let status = driver(&server);
+    assert!(status.running && status.block != 100, "{status:?}");
+    wait_for("the warning", || server.ok("status").contains("has cycles of").then_some(()));
+    drop(server);
+    let session = home.path().join("other");
+    let maker = aulos_tests::server::Server::stepped();
+    maker.ok(&format!("session new {} --rate 44100", session.display()));
+    drop(maker);
+    let args = ["--driver", "alsa", "--device", "rigid", "--session", session.to_str().unwrap()];
+    let mut server = home.spawn(&jackd, args);
+    assert_eq!(server.wait().code(), Some(1));
+    let log = server.log();
+    assert!(log.contains("44100 Hz") && log.contains("48000 Hz") && log.contains("plughw"), "{log}");
+    // A device that converts has any.
+    let args = ["--driver", "alsa", "--device", "default", "--session", session.to_str().unwrap()];
+    let server = home.aulosd(&jackd, args);
+    wait_for("frames", || (driver(&server).frame.0 > 4410).then_some(()));
+    assert!(driver(&server).running);
+}
+
+#[test]
+fn devices_are_listed_and_a_wrong_name_is_met_with_close_ones() {
+    let home = Home::new();
+    let jackd = Jackd::start(48_000, 256);
+    let server = home.aulosd(&jackd, ["--driver", "dummy"]);
+    let list = server.ok("driver ls");
+    assert!(list.contains("witness") && list.contains("Keeps what it plays"), "{list}");
+    assert!(list.contains("S16 S24 S32 F32"), "{list}");
+    let refused = server.ctl(["driver", "set", "alsa", "--device", "witnes"]);
+    let told = text(&refused.stderr);
+    assert!(!refused.status.success() && told.contains("witness"), "{told}");
+    assert_eq!(driver(&server).name, "dummy");
+    server.ok("driver set alsa --device witness");
+    assert!(driver(&server).running);
+    server.ok("driver set --block 512");
+    assert_eq!(driver(&server).name, "alsa");
+    server.ok("driver set dummy");
+    assert_eq!(driver(&server).losses, 0);
+}
+
+#[test]
+fn auto_takes_the_default_device_when_no_jack_can_be_used() {
+    let home = Home::new();
+    let jackd = Jackd::start(44_100, 256);
+    // A server that cannot be used, as its rate is another.
+    let server = home.aulosd(&jackd, [""; 0]);
+    let status = driver(&server);
+    assert_eq!((status.name.as_str(), status.running), ("alsa", true), "{}", server.log());
+    let why = status.reason.unwrap();
+    assert!(why.contains("no JACK") && why.contains("44100 Hz"), "{why}");
+}
