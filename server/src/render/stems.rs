@@ -44,7 +44,7 @@ pub fn take_apart(session: &Session, wanted: &[String]) -> Result<(Session, Vec<
             .remedy(format!("link what is to be heard, such as: aulosctl link drums {}", master.slug)));
     }
     let names: Vec<&str> = feeding.iter().map(|node| node.slug.as_str()).collect();
-    for name in wanted.iter().map(String::as_str).filter(|name| !names.contains(name)) {
+    if let Some(name) = wanted.iter().map(String::as_str).find(|name| !names.contains(name)) {
         if session.node(name).is_none() {
             return Err(Error::not_found(
                 "node",
