@@ -7,7 +7,7 @@ DESTDIR ?=
 # What the build needs.
 PACKAGES = gcc libc6-dev pkg-config libasound2-dev
 # What the tests compare with and play.
-TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind \
+TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind groff-base \
   jackd2 libasound2-plugins
 
 .PHONY: run test bench deps build lint fmt install clean

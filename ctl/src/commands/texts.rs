@@ -22,7 +22,7 @@ pub fn completions(cx: &mut Context, shell: &str) -> Result<(), Failure> {
 /// # Errors
 /// A page cannot be written.
 pub fn man(cx: &mut Context, folder: Option<&Path>) -> Result<(), Failure> {
-    let mut command = Cli::command();
+    let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let Some(folder) = folder else {
         let mut page = Vec::new();
