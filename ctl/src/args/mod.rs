@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use desk::{Duplicate, Mute, Rename, Reorder, Solo};
 pub use groups::{ClickVerb, GroupVerb, Members, VcaVerb};
 pub use nouns::{
-    BusVerb, ClipAdd, ClipSet, ClipVerb, ConfigVerb, DriverSet, DriverVerb, NodeVerb, OperationVerb, SendVerb,
-    SessionVerb, SetParam, StripVerb, TrackVerb,
+    BusVerb, ClipAdd, ClipSet, ClipVerb, ConfigVerb, DriverSet, DriverVerb, NodeVerb, OperationVerb,
+    SendVerb, SessionVerb, SetParam, StripVerb, TrackVerb,
 };
 
 pub use tools::{Completions, Doctor, Man};

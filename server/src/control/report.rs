@@ -2,7 +2,9 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use aulos_protocol::{Error, Frames, Node, ParamReading, Reply, Session, Status, StreamStatus, Telemetry, params};
+use aulos_protocol::{
+    Error, Frames, Node, ParamReading, Reply, Session, Status, StreamStatus, Telemetry, params,
+};
 
 use super::Control;
 use crate::drivers::Stats;
