@@ -7,7 +7,7 @@ DESTDIR ?=
 # What the build needs.
 PACKAGES = gcc libc6-dev pkg-config libasound2-dev
 # What the tests compare with and play.
-TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind \
+TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind groff-base \
   jackd2 libasound2-plugins
 
 .PHONY: run test bench deps build lint fmt install clean
@@ -51,6 +51,13 @@ fmt:
 install: build
 	install -D -m 755 target/release/aulosd $(DESTDIR)$(PREFIX)/bin/aulosd
 	install -D -m 755 target/release/aulosctl $(DESTDIR)$(PREFIX)/bin/aulosctl
+	target/release/aulosctl --quiet man $(DESTDIR)$(PREFIX)/share/man/man1
+	target/release/aulosd --manual > $(DESTDIR)$(PREFIX)/share/man/man1/aulosd.1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	target/release/aulosctl completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/aulosctl
+	target/release/aulosctl completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_aulosctl
+	target/release/aulosctl completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/aulosctl.fish
 
 clean:
 	$(CARGO) clean

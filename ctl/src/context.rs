@@ -44,6 +44,13 @@ impl Context {
         &self.socket
     }
 
+    /// Speaks to the server at another socket from now on.
+    pub fn speak_to(&mut self, socket: PathBuf) {
+        self.socket = socket;
+        self.client = None;
+        self.clock = None;
+    }
+
     /// How long an answer is waited for.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
@@ -258,8 +265,17 @@ impl Context {
         if let Undo::Never(why) = command.undo()
             && !matches!(command, Command::Undo | Command::Redo)
         {
-            let error = Error::new(ErrorCode::InvalidArgument, "there is no dry run of this command")
-                .expected(format!("--dry-run with a command that changes the session; of this one, {why}"));
+            let why = match command {
+                Command::Play
+                | Command::Pause
+                | Command::Stop
+                | Command::Locate { .. }
+                | Command::Loop { .. } => "it moves the transport, which is no part of the session",
+                _ => why,
+            };
+            let error =
+                Error::new(ErrorCode::InvalidArgument, format!("there is no dry run of this command: {why}"))
+                    .expected("--dry-run with a command that changes the session");
             return Err(Failure::Usage(error));
         }
         let reply = self.client()?.dry_run(command, at)?;

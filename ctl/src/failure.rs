@@ -20,6 +20,7 @@ Exit codes:
     3   no server can be reached, or it speaks another version of the protocol
     4   nothing has that name
     5   conflict: the name exists, the link would close a cycle, the server is busy
+    6   the doctor has found something missing
   124   the server did not answer in time (see --timeout)
   130   ended by Ctrl-C; 128 + N for any other signal N";
 
@@ -36,6 +37,8 @@ pub enum Failure {
     Signal(i32),
     /// The failure is part of what was printed already.
     Told,
+    /// Something that real-time work needs is missing; it was printed already.
+    Missing,
 }
 
 impl From<Error> for Failure {
@@ -70,6 +73,7 @@ impl Failure {
             // Whoever closed the pipe has seen enough.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => 0,
             Self::Output(_) | Self::Told => 1,
+            Self::Missing => 6,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(1),
         }
     }
@@ -80,7 +84,7 @@ impl Failure {
             Self::Usage(error) | Self::Refused(error) => told(error, as_json),
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => String::new(),
             Self::Output(error) => told(&Error::io("write the answer", error), as_json),
-            Self::Signal(_) | Self::Told => String::new(),
+            Self::Signal(_) | Self::Told | Self::Missing => String::new(),
         };
         // There is nobody left to tell that stderr is closed; the exit code says it all the same.
         let _ = io::stderr().write_all(text.as_bytes());
@@ -166,7 +170,7 @@ mod tests {
         assert_eq!(Failure::Signal(15).code(), 143);
         assert_eq!(Failure::Output(ErrorKind::BrokenPipe.into()).code(), 0);
         assert_eq!(Failure::Output(ErrorKind::StorageFull.into()).code(), 1);
-        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "124 ", "130 "] {
+        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "124 ", "130 "] {
             assert!(EXIT_CODES.contains(&format!(" {code}")), "{code}is documented");
         }
     }

@@ -89,6 +89,14 @@ impl Out {
         self.sink.write_all(&bytes).map_err(Failure::Output)
     }
 
+    /// Prints a text that is its own format.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub fn raw(&mut self, text: &[u8]) -> Result<(), Failure> {
+        self.sink.write_all(text).map_err(Failure::Output)
+    }
+
     /// Sends everything on its way.
     ///
     /// # Errors

@@ -132,6 +132,8 @@ pub fn status() -> Status {
             load: 0.123,
             realtime: Ok(70),
         },
+        worst_load: 0.62,
+        soloed: vec!["drums".into()],
         transport: TransportState {
             rolling: true,
             waiting: false,

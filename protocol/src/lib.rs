@@ -11,6 +11,8 @@
 #[cfg(feature = "client")]
 pub mod client;
 mod command;
+#[cfg(feature = "config")]
+pub mod config;
 mod control;
 mod driver;
 mod error;
@@ -21,6 +23,8 @@ pub mod mirror;
 pub mod params;
 pub mod ports;
 mod query;
+#[cfg(feature = "config")]
+pub mod recent;
 mod session;
 mod units;
 mod value;

@@ -170,8 +170,15 @@ pub struct Status {
     pub signature: Signature,
     /// The driver.
     pub driver: DriverStatus,
+    /// The highest load of a second within the last minute.
+    #[serde(default)]
+    pub worst_load: f64,
     /// The transport.
     pub transport: TransportState,
+    /// The nodes that are soloed, as they are listed; while there are any, only what lies on a path through them is
+    /// heard.
+    #[serde(default)]
+    pub soloed: Vec<String>,
     /// Nodes in the session.
     pub nodes: usize,
     /// Links in the session.

@@ -158,15 +158,25 @@ fn read_ask(name: &str, params: Option<Json>) -> Result<Ask, Error> {
     } else if params.is_some() {
         return Err(Error::new(ErrorCode::InvalidArgument, format!("{name} takes no parameters")));
     }
+    let culprit = unreadable(&message);
     let ask = if method.is_command {
         serde_json::from_value(message).map(Ask::Command)
     } else {
         serde_json::from_value(message).map(Ask::Query)
     };
     ask.map_err(|e| {
-        Error::new(ErrorCode::InvalidArgument, format!("the parameters of {name} do not fit: {e}"))
-            .remedy(SCHEMA)
+        let mut error =
+            Error::new(ErrorCode::InvalidArgument, format!("the parameters of {name} do not fit: {e}"))
+                .remedy(SCHEMA);
+        error.index = culprit;
+        error
     })
+}
+
+/// Which command of a batch cannot be read.
+fn unreadable(message: &Json) -> Option<usize> {
+    let commands = message.pointer("/params/commands").filter(|_| message["method"] == "batch")?;
+    commands.as_array()?.iter().position(|command| Command::deserialize(command).is_err())
 }
 
 /// The line of a request.

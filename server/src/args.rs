@@ -2,16 +2,34 @@
 
 use std::path::PathBuf;
 
-use aulos_protocol::{Error, ErrorCode, Rate};
-use clap::Parser;
+use aulos_protocol::{
+    Error, ErrorCode, Rate,
+    config::{self, Config, Form},
+};
+use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 
 use crate::{control, drivers};
 
 /// An audio server in which everything that makes, changes or carries sound is a patchable node. Controlled by
 /// aulosctl.
+///
+/// Most options can be set in a configuration file, too: `aulosctl config show` prints them all. The command line
+/// comes before the environment, then $XDG_CONFIG_HOME/aulos/aulos.toml, /etc/aulos/aulos.toml, and the defaults.
 #[derive(Debug, Parser)]
 #[command(name = "aulosd", version)]
 pub struct Args {
+    /// The configuration file to read instead of the usual ones [default: $AULOS_CONFIG, if it is set]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Prints what the session in this folder holds, as JSON, and ends; errors, too
+    #[arg(long, value_name = "FOLDER", hide = true, exclusive = true)]
+    pub inspect: Option<PathBuf>,
+    /// Prints the manual's page, and ends
+    #[arg(long, hide = true, exclusive = true)]
+    pub manual: bool,
+    /// Ends when the process of this number ends, which is the one that starts the server
+    #[arg(long, value_name = "PID", hide = true)]
+    pub with_parent: Option<i32>,
     /// The folder of the session to open; without it, a new session in memory
     #[arg(long, value_name = "FOLDER")]
     session: Option<PathBuf>,
@@ -45,8 +63,17 @@ pub struct Args {
     /// Channels that the driver records, where there is a device; else they are silent
     #[arg(long, value_name = "CHANNELS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     record: u16,
-    /// Starts with the transport rolling, as soon as the audio files are read ahead
-    #[arg(long)]
+    /// Starts with the transport rolling, as soon as the audio files are read ahead; --play=false does not, whatever
+    /// the configuration says
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "true|false",
+        default_value_t = false,
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
     play: bool,
     /// Writes what the driver plays to a file: .flac (24 bit), else WAV (32-bit float)
     #[arg(long, value_name = "FILE")]
@@ -60,6 +87,60 @@ pub struct Args {
 }
 
 impl Args {
+    /// Reads the command line of this process, the environment and the configuration files. Help and what is wrong
+    /// with the command line end the process, as usual.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, with file and line.
+    pub fn read() -> Result<Self, Error> {
+        let words: Vec<_> = std::env::args_os().collect();
+        let matches = Self::command().get_matches_from(&words);
+        let env = |name: &str| std::env::var(name).ok();
+        let given = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if given.inspect.is_some() || given.manual {
+            return Ok(given);
+        }
+        let config = Config::load(given.config.as_deref(), env)?;
+        let is_said = |option: &str| {
+            let source = matches.value_source(&option.replace('-', "_"));
+            matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+        };
+        let configured = Self::configured(&config, is_said)?;
+        let mut words = words.into_iter();
+        let program = words.next().into_iter();
+        let all: Vec<_> = program.chain(configured.into_iter().map(Into::into)).chain(words).collect();
+        Ok(Self::try_parse_from(all).unwrap_or_else(|error| error.exit()))
+    }
+
+    /// The options that the configuration sets and nobody else has said.
+    fn configured(config: &Config, is_said: impl Fn(&str) -> bool) -> Result<Vec<String>, Error> {
+        let mut words = Vec::new();
+        for setting in config::SETTINGS {
+            let Some(option) = setting.option.filter(|option| !is_said(option)) else { continue };
+            let Some(entry) = config.get(&format!("{}.{}", setting.section, setting.key)) else { continue };
+            let word = match (setting.form, entry.value.as_str()) {
+                (Form::Switch, "true") => format!("--{option}"),
+                (Form::Switch, _) => continue,
+                (_, value) => format!("--{option}={value}"),
+            };
+            Self::try_parse_from(["aulosd", &word]).map_err(|error| {
+                let text = error.render().to_string();
+                // "error: invalid value '0' for '--block <FRAMES>': 0 is not in 1..=65536", then how to get help.
+                let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                let first = lines.next().unwrap_or_default();
+                let why =
+                    first.split_once(">': ").map_or(first.trim_start_matches("error: "), |(_, why)| why);
+                let place = format!("{}:{}", entry.file.display(), entry.line);
+                let choices = lines.find(|line| line.starts_with("[possible values"));
+                let expected = choices.map_or(setting.text, |line| line);
+                Error::new(ErrorCode::InvalidArgument, format!("{place}: {}: {why}", setting.key))
+                    .expected(format!("{expected} Such as: {} = {}", setting.key, setting.default))
+            })?;
+            words.push(word);
+        }
+        Ok(words)
+    }
+
     /// How the control thread is set up.
     ///
     /// # Errors
@@ -97,5 +178,67 @@ impl Args {
             },
             play: self.play,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn config(text: &str) -> (tempfile::NamedTempFile, Config) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(Some(file.path()), |_| None).unwrap();
+        (file, config)
+    }
+
+    /// A new option belongs into the configuration, or into this list.
+    #[test]
+    fn every_option_is_a_setting_or_of_one_run_only() {
+        let once = ["config", "inspect", "manual", "with-parent", "capture", "frames", "help", "version"];
+        let settings = config::SETTINGS.iter().filter_map(|setting| setting.option);
+        let known: BTreeSet<_> = once.into_iter().chain(settings).map(str::to_owned).collect();
+        let mut command = Args::command();
+        command.build();
+        let options = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned));
+        assert_eq!(options.collect::<BTreeSet<_>>(), known);
+    }
+
+    #[test]
+    fn defaults_are_those_that_the_configuration_shows() {
+        let command = Args::command();
+        for setting in config::SETTINGS {
+            let Some(option) = setting.option else { continue };
+            let arg = command.get_arguments().find(|arg| arg.get_long() == Some(option)).unwrap();
+            let default = arg.get_default_values().first().map(|value| value.to_str().unwrap());
+            if let Some(default) = default {
+                assert_eq!(setting.default.trim_matches('"'), default, "{option}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_comes_before_what_is_configured() {
+        let (_file, config) = config("[driver]\nblock = 64\nrate = 44100\n[server]\nplay = true\n");
+        let words = |said: &[&str]| Args::configured(&config, |option| said.contains(&option)).unwrap();
+        assert_eq!(words(&[]), ["--play", "--block=64", "--rate=44100"]);
+        assert_eq!(words(&["block", "play"]), ["--rate=44100"]);
+    }
+
+    #[test]
+    fn a_value_that_no_driver_takes_is_refused_with_its_line() {
+        for (text, line, part, expected) in [
+            ("[driver]\nblock = 0", 2, "block: 0 is not in 1..=65536", "block = 256"),
+            ("[driver]\n\nname = 'jck'", 3, "name: ", "possible values: "),
+            ("[driver]\nplayback = 65", 2, "playback: 65 is not in", "playback = 2"),
+        ] {
+            let (file, config) = config(text);
+            let error = Args::configured(&config, |_| false).unwrap_err();
+            let place = format!("{}:{line}: ", file.path().display());
+            assert!(error.message.starts_with(&place) && error.message.contains(part), "{}", error.message);
+            assert!(error.expected.as_ref().unwrap().contains(expected), "{:?}", error.expected);
+        }
     }
 }

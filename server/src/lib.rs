@@ -9,6 +9,7 @@ mod control;
 pub mod disk;
 mod drivers;
 mod hub;
+mod inspect;
 mod library;
 mod render;
 mod socket;
@@ -20,6 +21,7 @@ use aulos_protocol::{Error, client::default_socket};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use args::Args;
+pub use inspect::inspect;
 pub use store::parse as parse_session;
 
 use control::{Control, ToControl};
@@ -33,6 +35,9 @@ const INBOX: usize = 1024;
 /// # Errors
 /// If the server cannot be started, or something could not be completed at its end.
 pub fn serve(args: &Args) -> Result<(), Error> {
+    if let Some(parent) = args.with_parent {
+        end_with(parent)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -64,6 +69,21 @@ pub fn serve(args: &Args) -> Result<(), Error> {
         server.abort();
         result
     })
+}
+
+/// Has this process end when the one that started it does.
+fn end_with(parent: i32) -> Result<(), Error> {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::TERM))
+        .map_err(|error| Error::io("ask to be ended with the parent process", &error.into()))?;
+    // It may have ended before that was asked.
+    if getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent) {
+        return Err(Error::new(
+            aulos_protocol::ErrorCode::Unavailable,
+            format!("the process {parent}, with which to end, is not the one that started the server"),
+        ));
+    }
+    Ok(())
 }
 
 /// Ends the server in order when it is told to.

@@ -35,12 +35,7 @@ impl Folder {
     pub fn open(path: &Path) -> Result<(Self, Session), Error> {
         let file = path.join(FILE);
         if !file.is_file() {
-            return Err(Error::new(
-                ErrorCode::NotFound,
-                format!("there is no session in {}", path.display()),
-            )
-            .expected(format!("a folder with a {FILE} in it"))
-            .remedy("make one with: aulosctl session new PATH"));
+            return Err(no_session(path));
         }
         let folder = Self::hold(path)?;
         let session = read(&file)?;
@@ -167,6 +162,27 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// The refusal of a folder without a session.
+pub fn no_session(path: &Path) -> Error {
+    Error::new(ErrorCode::NotFound, format!("there is no session in {}", path.display()))
+        .expected(format!("a folder with a {FILE} in it"))
+        .remedy("make one with: aulosctl session new PATH")
+}
+
+/// Reads the session in the folder at `path` without taking hold of it: as it was saved last.
+///
+/// # Errors
+/// As [`Folder::open`], but for `Busy`.
+pub fn look(path: &Path) -> Result<Session, Error> {
+    let file = path.join(FILE);
+    if file.is_file() { read(&file) } else { Err(no_session(path)) }
+}
+
+/// Whether a server has the session in the folder at `path` open.
+pub fn is_held(path: &Path) -> bool {
+    File::open(path.join(LOCK)).is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
 }
 
 /// Removes what servers have left unfinished that were killed while they saved.

@@ -3,6 +3,7 @@
 mod desk;
 mod groups;
 mod nouns;
+mod tools;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,9 +13,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use desk::{Duplicate, Mute, Rename, Reorder, Solo};
 pub use groups::{ClickVerb, GroupVerb, Members, VcaVerb};
 pub use nouns::{
-    BusVerb, ClipAdd, ClipSet, ClipVerb, DriverSet, DriverVerb, NodeVerb, OperationVerb, SendVerb,
-    SessionVerb, SetParam, StripVerb, TrackVerb,
+    BusVerb, ClipAdd, ClipSet, ClipVerb, ConfigVerb, DriverSet, DriverVerb, NodeVerb, OperationVerb,
+    SendVerb, SessionVerb, SetParam, StripVerb, TrackVerb,
 };
+
+pub use tools::{Completions, Doctor, Man};
 
 use crate::{failure::EXIT_CODES, position, position::Position, values};
 
@@ -81,7 +84,7 @@ pub struct Global {
     /// Have a parameter, solo, the gain of a link or the transport change at this frame of the engine.
     // `clip add` has an option of the same name, and of the same type, which is what keeps them apart: see
     // `can_be_timed`.
-    #[arg(long, global = true, value_name = "FRAME")]
+    #[arg(long, global = true, value_name = "FRAME", allow_negative_numbers = true)]
     pub at: Option<Position>,
     /// Print only errors and answers to questions.
     #[arg(long, short, global = true)]
@@ -189,25 +192,31 @@ pub enum Verb {
     Undo,
     /// Do again what was taken back
     Redo,
-    /// Begin, open, save and change sessions
+    /// Begin, open, save, change and find sessions
     #[command(subcommand)]
     Session(SessionVerb),
-    /// Render the session to a file while the server goes on playing
+    /// Render the session to a file while the server goes on playing, or a session on disk without a server
     ///
     /// Waits until the file is complete, however long that takes; Ctrl-C cancels the render. Not undoable.
+    ///
+    /// With the folder of a session before OUT, that session is rendered as it was saved last, by an aulosd that
+    /// is started for it and ends with it; a server that has the session open is not disturbed.
     #[command(after_long_help = position::HELP)]
     Render(Render),
     /// List, show and change what calls the engine: JACK, a sound device, or the dummy clock
     #[command(subcommand)]
     Driver(DriverVerb),
+    /// Print the configuration, or where it is looked for
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Show and cancel long pieces of work, such as renders
     #[command(subcommand)]
     Operation(OperationVerb),
     /// Run a JSON list of commands as one: all of them apply at the same frame, or none
     ///
     /// Each is an object with `method` and `params`, as on the control socket:
-    /// [{"method":"node_add","params":{"kind":"track","name":"drums"}},
-    /// {"method":"link","params":{"from":"drums","to":"master"}}].
+    /// [{"method": "node_add", "params": {"kind": "track", "name": "drums"}},
+    /// {"method": "link", "params": {"from": "drums", "to": "master"}}].
     /// Audio files with relative paths are looked for in the session's folder.
     #[command(verbatim_doc_comment)]
     Batch(Batch),
@@ -225,6 +234,18 @@ pub enum Verb {
     Watch(Watch),
     /// End the server, and wait until it has hung up
     Shutdown,
+    /// Tell what keeps this machine from working well in real time, and the line that mends it
+    ///
+    /// Ends with exit code 6 if something is missing, with 0 if there are only warnings. Needs no server.
+    Doctor(Doctor),
+    /// Print the script by which a shell completes command lines, names of nodes included
+    ///
+    /// For bash: source <(aulosctl completions bash), in ~/.bashrc. For zsh the same in ~/.zshrc; for fish:
+    /// aulosctl completions fish | source, in ~/.config/fish/config.fish. Names come from the running server; without
+    /// one, only words are completed.
+    Completions(Completions),
+    /// Write the manual's pages into a folder, or print that of aulosctl
+    Man(Man),
 }
 
 /// What to list.
@@ -303,7 +324,7 @@ pub struct Set {
 #[derive(Debug, Args)]
 pub struct Locate {
     /// The new position.
-    #[arg(value_name = "POS")]
+    #[arg(value_name = "POS", allow_negative_numbers = true)]
     pub position: Position,
 }
 
@@ -391,10 +412,12 @@ pub enum Dither {
 
 /// Arguments of `render`.
 #[derive(Debug, Args)]
+#[command(override_usage = "aulosctl render [OPTIONS] [SESSION] OUT")]
 pub struct Render {
-    /// The file to write, or with --stems the folder; files are replaced when the render is complete.
-    #[arg(value_name = "OUT")]
-    pub out: PathBuf,
+    /// The folder of a session on disk, if it is not to be the server's, and the file to write, or with --stems the
+    /// folder. Files are replaced when the render is complete.
+    #[arg(value_name = "[SESSION] OUT", num_args = 1..=2, required = true)]
+    pub paths: Vec<PathBuf>,
     /// Render stems: a file for each of these nodes, which go into the master [default: for all that do].
     #[arg(long, value_name = "NODE", num_args = 0..)]
     pub stems: Option<Vec<String>>,
@@ -411,13 +434,25 @@ pub struct Render {
     #[arg(long, value_name = "HZ", value_parser = rate)]
     pub rate: Option<Rate>,
     /// Where on the timeline to begin [default: 0].
-    #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "POS",
+        allow_negative_numbers = true,
+        default_value = "0",
+        hide_default_value = true
+    )]
     pub from: Position,
     /// Where to end [default: the end of the last clip].
-    #[arg(long, value_name = "POS")]
+    #[arg(long, value_name = "POS", allow_negative_numbers = true)]
     pub to: Option<Position>,
     /// How much to add after the end for what still sounds [default: 0].
-    #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "POS",
+        allow_negative_numbers = true,
+        default_value = "0",
+        hide_default_value = true
+    )]
     pub tail: Position,
     /// Keep the latency of the outputs at the beginning instead of trimming it.
     #[arg(long)]

@@ -160,6 +160,31 @@ pub enum SessionVerb {
     },
     /// Show the session; with --json the whole of it
     Show,
+    /// List the sessions in a folder and up to four below; needs no server
+    Ls {
+        /// The folder [default: that of the configuration, else the current one].
+        folder: Option<std::path::PathBuf>,
+    },
+    /// List the sessions that were opened lately, the last first; needs no server
+    Recent,
+    /// Tell what a session on disk holds and which of its files are missing; needs no server
+    Info {
+        /// The folder of the session.
+        path: std::path::PathBuf,
+    },
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Print the configuration as it holds, with what each setting does and where it comes from
+    ///
+    /// What is printed is a configuration file itself: settings that hold by default are comments in it. Put it
+    /// where `aulosctl config path` says and change what you like. The command line comes before the environment,
+    /// then your file, the system's file, and the defaults.
+    Show,
+    /// Print where configuration files are looked for, the one that comes first at the top
+    Path,
 }
 
 /// What can be done with operations.
@@ -275,13 +300,25 @@ pub struct ClipAdd {
     /// The audio file.
     pub file: std::path::PathBuf,
     /// Where on the timeline it begins [default: 0].
-    #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "POS",
+        allow_negative_numbers = true,
+        default_value = "0",
+        hide_default_value = true
+    )]
     pub at: Position,
     /// How much is left out at the file's beginning [default: 0].
-    #[arg(long, value_name = "POS", default_value = "0", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "POS",
+        allow_negative_numbers = true,
+        default_value = "0",
+        hide_default_value = true
+    )]
     pub offset: Position,
     /// How long it sounds at most [default: to the end of the file].
-    #[arg(long, value_name = "POS")]
+    #[arg(long, value_name = "POS", allow_negative_numbers = true)]
     pub length: Option<Position>,
 }
 

@@ -61,6 +61,11 @@ fn at(mut error: Error, index: usize) -> Error {
 /// Reads one command as the server reads requests, so that it is refused in the same words.
 fn command(mut json: Json) -> Result<Command, Error> {
     if let Some(object) = json.as_object_mut() {
+        // What a request may carry beside them holds for the batch as a whole.
+        if let Some(field) = object.keys().find(|field| !matches!(field.as_str(), "method" | "params")) {
+            let message = format!("a command of a batch has no field \"{field}\"");
+            return Err(Error::new(ErrorCode::InvalidArgument, message).expected("\"method\" and \"params\""));
+        }
         object.insert("jsonrpc".into(), json!("2.0"));
     }
     match read_request(&json.to_string()).map_err(|(_, error)| error)?.ask {
@@ -92,6 +97,8 @@ mod tests {
             ("{}", None, "not a JSON list"),
             ("[1]", Some(0), "malformed"),
             (r#"[{"method":"undo"},{"method":"lnik"}]"#, Some(1), "lnik"),
+            (r#"[{"method":"play"},{"method":"undo","dry_run":true}]"#, Some(1), "no field \"dry_run\""),
+            (r#"[{"method":"undo","parms":{}}]"#, Some(0), "no field \"parms\""),
             (r#"[{"method":"status"}]"#, Some(0), "questions"),
             (r#"[{"method":"link","params":{"from":"a"}}]"#, Some(0), "link"),
         ] {

@@ -2,8 +2,10 @@
 
 mod batch;
 mod clips;
+mod config;
 mod desk;
 mod driver;
+mod folders;
 mod groups;
 mod latency;
 mod links;
@@ -16,6 +18,7 @@ mod render;
 mod sessions;
 mod show;
 mod status;
+mod texts;
 mod transport;
 mod watch;
 
@@ -73,6 +76,10 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Session(verb) => sessions::run(cx, verb),
         Verb::Render(args) => render::run(cx, &args),
         Verb::Driver(verb) => driver::run(cx, verb),
+        Verb::Config(verb) => config::run(cx, &verb),
+        Verb::Doctor(args) => crate::doctor::run(cx, &args),
+        Verb::Completions(args) => texts::completions(cx, &args.shell),
+        Verb::Man(args) => texts::man(cx, args.folder.as_deref()),
         Verb::Operation(verb) => operations::run(cx, &verb),
         Verb::Batch(args) => batch::run(cx, &args.file),
         Verb::Raw(args) => raw::run(cx, &args),

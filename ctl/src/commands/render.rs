@@ -6,7 +6,8 @@ use std::{
 };
 
 use aulos_protocol::{
-    AudioFormat, Command, Dither, OperationState, Query, Render, Reply, SampleDepth, client::unexpected,
+    AudioFormat, Command, Dither, Error, ErrorCode, OperationState, Query, Render, Reply, SampleDepth,
+    client::unexpected,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -15,6 +16,7 @@ use crate::{
     context::Context,
     failure::Failure,
     files::absolute_path,
+    programs::Private,
     signals::Signals,
     text::plain,
 };
@@ -28,7 +30,25 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// The server's refusal, the failure of the render, or [`Failure::Signal`] when it was cancelled by Ctrl-C.
 pub fn run(cx: &mut Context, args: &args::Render) -> Result<(), Failure> {
     cx.refuse_dry_run("a render")?;
-    let path = absolute_path(&args.out)?;
+    let [sessions @ .., out] = args.paths.as_slice() else {
+        return Err(Failure::usage("render wants a file to write"));
+    };
+    let path = absolute_path(out)?;
+    // From here on Ctrl-C must reach the server, or the render would go on without anybody who wants it.
+    let signals = if args.no_wait { None } else { Some(Signals::notice_first()?) };
+    // Ends, with its copy of the session, when this function does.
+    let _private = match sessions.first() {
+        None => None,
+        Some(_) if args.no_wait => {
+            let error = Error::new(ErrorCode::InvalidArgument, "a server of our own is waited for");
+            return Err(Failure::Usage(error.expected("--no-wait without a session")));
+        }
+        Some(session) => {
+            let private = Private::start(session)?;
+            cx.speak_to(private.socket());
+            Some(private)
+        }
+    };
     let render = Render {
         path: path.clone(),
         stems: args.stems.clone(),
@@ -42,8 +62,6 @@ pub fn run(cx: &mut Context, args: &args::Render) -> Result<(), Failure> {
         raw: args.raw,
         block: args.block,
     };
-    // From here on Ctrl-C must reach the server, or the render would go on without anybody who wants it.
-    let signals = if args.no_wait { None } else { Some(Signals::notice_first()?) };
     let reply = cx.client()?.command(Command::Render(render))?;
     let Reply::Started { operation } = reply else {
         return Err(unexpected("the number of the operation").into());

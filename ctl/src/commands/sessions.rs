@@ -37,6 +37,9 @@ pub fn run(cx: &mut Context, verb: SessionVerb) -> Result<(), Failure> {
         }
         SessionVerb::Set { name, fade, max_latency } => set(cx, name, fade, max_latency),
         SessionVerb::Show => show(cx),
+        SessionVerb::Ls { folder } => super::folders::list(cx, folder),
+        SessionVerb::Recent => super::folders::recent(cx),
+        SessionVerb::Info { path } => super::folders::info(cx, &path),
     }
 }
 

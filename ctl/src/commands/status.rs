@@ -66,19 +66,31 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
     for (index, line) in super::driver::lines(driver, status.rate, paint).into_iter().enumerate() {
         row(if index == 0 { "driver" } else { "" }, line);
     }
+    row("", format!("engine frame {}", driver.frame));
 
     let (word, style) = transport_word(transport);
     let state = paint.style(style, word);
     let position = transport.position;
     let frame = paint.dim(&format!("frame {position}")).into_owned();
-    row("transport", format!("{state}  {}  {}  {frame}", clock.time(position), clock.bar(position)));
+    row(
+        "transport",
+        format!("{state}  {}  {}  {frame}", paint.bold(&clock.bar(position)), clock.time(position)),
+    );
     if let Some(range) = transport.loop_range {
         row("", super::transport::loop_text(clock, Some(range)));
     }
 
-    let style = if driver.load > HIGH_LOAD { Style::Bad } else { Style::Plain };
-    let percent = format!("{:.1} %", driver.load * 100.0);
-    row("load", format!("{}  {}", bar(driver.load), paint.style(style, &percent)));
+    if !status.soloed.is_empty() {
+        let names: Vec<_> = status.soloed.iter().map(|name| plain(name)).collect();
+        row("solo", paint.style(Style::Warn, &names.join(", ")).into_owned());
+    }
+
+    let percent = |load: f64| {
+        let style = if load > HIGH_LOAD { Style::Bad } else { Style::Plain };
+        paint.style(style, &format!("{:.1} %", load * 100.0)).into_owned()
+    };
+    let (load, worst) = (percent(driver.load), percent(status.worst_load));
+    row("load", format!("{}  {load}, at most {worst} in the last minute", bar(driver.load)));
     let late = format!("{} late", driver.late);
     let late = paint.style(if driver.late > 0 { Style::Bad } else { Style::Plain }, &late);
     row("", format!("{}, {late}, {}", count(driver.cycles as usize, "cycle"), count(status.tasks, "task")));

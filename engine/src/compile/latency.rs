@@ -230,6 +230,6 @@ pub fn check(session: &Session, arrivals: &Arrivals) -> Result<(), Error> {
 /// The refusal of a latency.
 pub fn too_long(node: &str, frames: u64, most: u64) -> Error {
     Error::new(ErrorCode::OutOfRange, format!("{node} reports a latency of {frames} frames"))
-        .expected(format!("at most {most} frames"))
+        .expected(if most == 1 { "at most 1 frame".to_owned() } else { format!("at most {most} frames") })
         .remedy("allow more with: aulosctl session set --max-latency TIME")
 }

@@ -61,7 +61,7 @@ impl Controller {
         {
             return Err(cannot_be_timed(command)
                 .expected("parameters that move, solo, gains of links that exist, or the transport")
-                .remedy("send it without \"at\": it then holds from the next cycle on"));
+                .remedy("do not name a frame for it: it then holds from the next cycle on"));
         }
         Ok((new, outcome, changes))
     }

@@ -199,7 +199,27 @@ impl Control {
             ended: false,
         };
         errors.iter().for_each(|error| control.warn(error));
+        control.log_session(setup.play);
+        control.remember();
         Ok(control)
+    }
+
+    /// Says which session this is, for the log of a box that starts by itself.
+    fn log_session(&self, plays: bool) {
+        let session = self.controller.session();
+        let clips: usize = session.nodes.values().map(|node| node.clips.len()).sum();
+        let place = match &self.folder {
+            Some(folder) => folder.path().display().to_string(),
+            None => "memory".to_owned(),
+        };
+        let does = if plays { "plays" } else { "is ready" };
+        tracing::info!(
+            "the session \"{}\" in {place} {does}: {} nodes, {clips} clips, {} Hz, driver {}",
+            session.name.escape_debug(),
+            session.nodes.len(),
+            session.rate.hz(),
+            self.driver.setup.kind.name()
+        );
     }
 
     /// Serves until the end. Saves the session then, if it has a folder.
@@ -294,7 +314,7 @@ impl Control {
             },
             Ask::Query(_) if request.at.is_some() => {
                 answer(Err(Error::new(ErrorCode::Unavailable, "a question cannot be timed")
-                    .expected("\"at\" with a command")));
+                    .expected("a frame with a command only")));
             }
             Ask::Query(Query::Drivers) => self.list_drivers(answer),
             Ask::Query(query) => answer(self.query(connection, &query)),

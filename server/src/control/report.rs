@@ -1,8 +1,10 @@
 //! What the control thread tells about itself.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use aulos_protocol::{Error, Frames, Node, ParamReading, Reply, Status, StreamStatus, Telemetry, params};
+use aulos_protocol::{
+    Error, Frames, Node, ParamReading, Reply, Session, Status, StreamStatus, Telemetry, params,
+};
 
 use super::Control;
 use crate::drivers::Stats;
@@ -12,7 +14,12 @@ use crate::drivers::Stats;
 pub(super) struct Load {
     since: Option<(Instant, (u64, u64))>,
     pub(super) load: f64,
+    /// Those of the last minute, the newest last.
+    seconds: VecDeque<f64>,
 }
+
+/// How many seconds are remembered.
+const SECONDS: usize = 60;
 
 impl Load {
     /// Looks at the counters; once a second the load is computed anew.
@@ -26,8 +33,24 @@ impl Load {
             let audio = times.1.saturating_sub(before.1);
             self.load = if audio == 0 { 0.0 } else { (times.0 - before.0) as f64 / audio as f64 };
             self.since = Some((Instant::now(), times));
+            if self.seconds.len() == SECONDS {
+                self.seconds.pop_front();
+            }
+            self.seconds.push_back(self.load);
         }
     }
+
+    /// The highest load of a second within the last minute.
+    fn worst(&self) -> f64 {
+        self.seconds.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+/// The nodes that are soloed.
+fn soloed(session: &Session) -> Vec<String> {
+    let is_soloed = |node: &Node| params::number(node, "solo").is_some_and(|on| on != 0.0);
+    let nodes = session.nodes.in_order().into_iter().filter(|node| is_soloed(node));
+    nodes.map(|node| node.slug.to_string()).collect()
 }
 
 impl Control {
@@ -45,7 +68,9 @@ impl Control {
             tempo: session.tempo.get(),
             signature: session.signature,
             driver: self.driver_status(),
+            worst_load: self.load.worst(),
             transport: self.transport_state(),
+            soloed: soloed(session),
             nodes: session.nodes.len(),
             links: session.links.len(),
             tasks: self.controller.tasks(),

@@ -1,9 +1,15 @@
 //! New, open, save.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use aulos_engine::{Start, session};
-use aulos_protocol::{Command, Error, ErrorCode, Event, NewNode, NodeKind, Rate, Reply, Session, State};
+use aulos_protocol::{
+    Command, Error, ErrorCode, Event, NewNode, NodeKind, Rate, Reply, Session, State,
+    recent::{self, Recent},
+};
 
 use super::Control;
 use crate::{drivers::Successor, store::Folder};
@@ -105,6 +111,7 @@ impl Control {
             }
         }
         self.saved_revision = self.controller.revision();
+        self.remember();
         if let Some(folder) = &self.folder {
             self.hub.tell(&Event::Saved { path: folder.path().display().to_string() });
         }
@@ -158,9 +165,23 @@ impl Control {
         self.read_ahead.follow(self.controller.counters().clone(), None);
         errors.iter().for_each(|error| self.warn(error));
         self.driver.touch();
+        self.remember();
         let state = self.state();
         self.hub.tell(&Event::Opened(Box::new(state)));
         Ok(Reply::Done)
+    }
+
+    /// Notes the session among those that were opened lately; what keeps that from being written is no error of the
+    /// session.
+    pub(super) fn remember(&self) {
+        let Some(folder) = &self.folder else { return };
+        let Some(file) = recent::place(|name| std::env::var(name).ok()) else { return };
+        let opened = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let name = self.controller.session().name.clone();
+        let path = folder.path().display().to_string();
+        if let Err(error) = recent::note(&file, Recent { path, name, opened }) {
+            tracing::warn!("the session is not noted among the recent ones: {error}");
+        }
     }
 
     /// Everything that a subscriber starts from.

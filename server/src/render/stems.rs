@@ -44,7 +44,7 @@ pub fn take_apart(session: &Session, wanted: &[String]) -> Result<(Session, Vec<
             .remedy(format!("link what is to be heard, such as: aulosctl link drums {}", master.slug)));
     }
     let names: Vec<&str> = feeding.iter().map(|node| node.slug.as_str()).collect();
-    for name in wanted.iter().map(String::as_str).filter(|name| !names.contains(name)) {
+    if let Some(name) = wanted.iter().map(String::as_str).find(|name| !names.contains(name)) {
         if session.node(name).is_none() {
             return Err(Error::not_found(
                 "node",
@@ -75,7 +75,7 @@ pub fn take_apart(session: &Session, wanted: &[String]) -> Result<(Session, Vec<
         links.into_iter().for_each(|link| drop(apart.links.remove(link)));
         apart.nodes.remove(output);
     }
-    let gain = level(master);
+    let gain = level(session, master);
     let mut stems = Vec::new();
     for node in feeding {
         let first = stems.len() * width;
@@ -122,25 +122,23 @@ fn without_solo(session: &Session) -> Session {
     open
 }
 
-/// The level of a master: its gain, or nothing if it is muted.
-fn level(master: &Node) -> Decibels {
-    if params::number(master, "mute").is_some_and(|on| on != 0.0) {
+/// The level of a master but for its limiter: its gain, what its VCAs add, and its output; nothing if it is muted.
+fn level(session: &Session, master: &Node) -> Decibels {
+    let control = session.control(master.id);
+    if control.mute || params::number(master, "mute").is_some_and(|on| on != 0.0) {
         return Decibels::SILENCE;
     }
-    match params::find(master, "gain").map(|param| params::get(master, param)) {
-        Ok(Value::Number(db)) => Decibels::new(db).unwrap_or_default(),
-        Ok(Value::Silence) => Decibels::SILENCE,
-        _ => Decibels::UNITY,
-    }
+    let gain = |name| params::number(master, name).unwrap_or(0.0);
+    decibels(gain("gain") + gain("output") + control.gain_db)
+}
+
+/// A gain of a link; what no link can be as soft as, nobody could hear.
+fn decibels(db: f64) -> Decibels {
+    if db < LEAST_DB { Decibels::SILENCE } else { Decibels::new(db).unwrap_or(Decibels::SILENCE) }
 }
 
 fn sum(a: Decibels, b: Decibels) -> Decibels {
-    if a.is_silence() || b.is_silence() {
-        return Decibels::SILENCE;
-    }
-    let sum = a.get() + b.get();
-    // No link can be as soft, and nobody could hear it.
-    if sum < LEAST_DB { Decibels::SILENCE } else { Decibels::new(sum).unwrap_or(Decibels::SILENCE) }
+    decibels(a.get() + b.get())
 }
 
 fn next(session: &mut Session) -> u64 {

@@ -259,6 +259,7 @@ fn a_command_line_that_makes_no_sense_starts_no_server() {
             .args(["--socket", &path("a.sock")])
             .args(args)
             .env_remove("AULOS_LOG")
+            .env("AULOS_CONFIG", "")
             .stdin(Stdio::null())
             .output()
             .unwrap();

@@ -79,6 +79,9 @@ fn the_stems_sum_to_the_mix() {
         ("mute drums --off\nsolo snare", "", vec!["late.wav", "room.wav", "tone.wav"]),
         ("solo --clear\nsolo room", "", vec!["drums.wav", "late.wav", "tone.wav"]),
         ("solo --clear\nset voice low_latency_monitor on", "", vec![]),
+        ("set master output -1.5dB\nset master limiter on", "", vec![]),
+        ("vca add all master voice --gain -4dB", "--tail 500f", vec![]),
+        ("vca set all solo on", "", vec!["drums.wav", "tone.wav"]),
         ("set master mute on", "", vec!["drums.wav", "late.wav", "room.wav", "tone.wav"]),
     ]
     .into_iter()

@@ -1,0 +1,73 @@
+//! Boxes that start by themselves.
+
+use aulos_protocol::{Query, Reply, client::Client};
+use aulos_tests::server::Server;
+
+use crate::{Home, told, wait_until};
+
+/// A saved session with a tone that goes to the master.
+fn session(home: &Home) {
+    let server = Server::stepped();
+    server.ok(&format!("session new {}", home.path("stage").display()));
+    for words in ["node add tone", "link tone master", "session save"] {
+        server.ok(words);
+    }
+}
+
+#[test]
+fn a_box_plays_its_session_from_the_start_and_says_so() {
+    let home = Home::new();
+    session(&home);
+    home.write("config/aulos/aulos.toml", "[server]\nsession = \"~/stage\"\nplay = true\nsocket = \"~/s\"\n");
+    let log = std::fs::File::create(home.path("log")).unwrap();
+    let mut server = home.daemon().args(["--driver", "dummy"]).stderr(log).spawn().unwrap();
+    let state = || match Client::connect(&home.path("s")).ok()?.0.query(Query::Status) {
+        Ok(Reply::Status(status)) => Some(status),
+        _ => None,
+    };
+    wait_until("it plays", || {
+        state().is_some_and(|status| status.transport.rolling && status.transport.position.0 > 4800)
+    });
+    let said = std::fs::read_to_string(home.path("log")).unwrap();
+    let place = home.path("stage").canonicalize().unwrap();
+    let line = format!("the session \"stage\" in {} plays: 3 nodes, 0 clips, 48000 Hz", place.display());
+    assert!(said.contains(&line), "{said}");
+    // It is remembered.
+    assert!(home.say("session recent").starts_with(&place.display().to_string()));
+    let recent: serde_json::Value = serde_json::from_str(&home.say("--json session recent")).unwrap();
+    assert_eq!((&recent[0]["name"], &recent[0]["there"]), (&"stage".into(), &true.into()));
+    home.say("shutdown");
+    assert!(server.wait().unwrap().success());
+    std::fs::rename(&place, home.path("moved")).unwrap();
+    assert!(home.say("session recent").contains("gone"));
+
+    // --play=false is stronger than the file.
+    std::fs::rename(home.path("moved"), &place).unwrap();
+    let mut server = home.daemon().args(["--driver=stepped", "--play=false", "--log=error"]).spawn().unwrap();
+    wait_until("it answers", || state().is_some());
+    assert!(!state().unwrap().transport.rolling);
+    home.say("shutdown");
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn a_box_without_its_session_says_what_is_wrong_and_ends() {
+    let home = Home::new();
+    home.write("damaged/session.json", "{\"format\": 1, \"name\": 3}");
+    for (folder, part) in [("gone", "there is no session in"), ("damaged", "the session is damaged")] {
+        let path = home.path(folder);
+        let output =
+            home.daemon().args(["--play", "--socket", "s", "--session"]).arg(&path).output().unwrap();
+        let (code, _, err) = told(&output);
+        assert_eq!(code, 1, "{err}");
+        assert!(err.contains(part) && err.contains(path.to_str().unwrap()), "{err}");
+    }
+    assert_eq!(home.say("session recent"), "no session was opened yet\n");
+}
+
+#[test]
+fn a_server_that_is_to_end_with_another_process_ends_at_once_if_that_is_gone() {
+    let home = Home::new();
+    let (code, _, err) = told(&home.daemon().args(["--socket", "s", "--with-parent", "1"]).output().unwrap());
+    assert!(code == 1 && err.contains("the process 1"), "{err}");
+}
