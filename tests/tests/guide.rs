@@ -1,0 +1,154 @@
+//! The user's guide does what it says: every command of its pages is run, and what they show is printed.
+//!
+//! The blocks marked `sh` of a page are one script, which bash runs in a home of its own; a block marked `text` shows
+//! what the block before prints: pieces of its lines, in this order.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command as Process, Stdio},
+};
+
+use aulos_tests::server::{aulosctl, aulosd, project, text};
+
+/// A block of shell commands, and what it is said to print.
+#[derive(Debug, Default, PartialEq)]
+struct Block {
+    commands: Vec<String>,
+    shows: Vec<String>,
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut inside: Option<&str> = None;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), inside) {
+            (Some(_), Some(_)) => inside = None,
+            (Some(kind), None) => {
+                inside = Some(kind);
+                if kind == "sh" {
+                    blocks.push(Block::default());
+                }
+            }
+            (None, Some("sh")) => blocks.last_mut().unwrap().commands.push(line.to_owned()),
+            (None, Some("text")) => {
+                let block = blocks.last_mut().expect("what is shown follows what was typed");
+                block.shows.push(line.trim().to_owned());
+            }
+            (None, _) => {}
+        }
+    }
+    assert_eq!(inside, None, "a block does not end");
+    blocks
+}
+
+/// One script of all blocks, which prints a line between them. What is started in the background is waited for until
+/// it answers, as people do.
+fn script(blocks: &[Block]) -> String {
+    let mut script = String::from("set -eu -o pipefail\n");
+    for (number, block) in blocks.iter().enumerate() {
+        script.push_str(&format!("echo '=== block {number}'\n"));
+        for line in &block.commands {
+            script.push_str(line);
+            script.push('\n');
+            if line.ends_with('&') {
+                script.push_str(
+                    "until aulosctl --quiet status >/dev/null 2>&1; do kill -0 $! || exit 99; sleep 0.05; done\n",
+                );
+            }
+        }
+    }
+    script.push_str("wait\n");
+    script
+}
+
+/// A folder with both programs, by the names that people know.
+fn programs(room: &Path) -> PathBuf {
+    let folder = room.join("bin");
+    fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink(aulosd(), folder.join("aulosd")).unwrap();
+    std::os::unix::fs::symlink(aulosctl(), folder.join("aulosctl")).unwrap();
+    folder
+}
+
+fn follow(page: &str) {
+    let written = fs::read_to_string(project().join("docs/guide").join(page)).unwrap();
+    let blocks = blocks(&written);
+    assert!(blocks.len() >= 3, "{page} has hardly any commands");
+    let room = tempfile::tempdir().unwrap();
+    let home = room.path().join("home");
+    let config = home.join(".config/aulos");
+    fs::create_dir_all(&config).unwrap();
+    // Nobody's sound card is to be heard.
+    fs::write(config.join("aulos.toml"), "driver = \"dummy\"\n").unwrap();
+    let path = format!("{}:{}", programs(room.path()).display(), std::env::var("PATH").unwrap());
+    let done = Process::new("bash")
+        .args(["-c", &script(&blocks)])
+        .env("PATH", path)
+        .env("HOME", &home)
+        .env("XDG_RUNTIME_DIR", room.path())
+        .env("AULOS_LOG", "warn")
+        .env_remove("AULOS_SOCKET")
+        .env_remove("AULOS_CONFIG")
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_STATE_HOME")
+        .current_dir(&home)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (out, err) = (text(&done.stdout), text(&done.stderr));
+    assert!(done.status.success(), "{page}: {}\n{out}\n{err}", done.status);
+    let printed: Vec<&str> = out.split("=== block ").skip(1).collect();
+    assert_eq!(printed.len(), blocks.len(), "{page}: {out}");
+    for (block, printed) in blocks.iter().zip(printed) {
+        let mut rest = printed;
+        for piece in &block.shows {
+            let found = rest.find(piece.as_str());
+            let at = found.unwrap_or_else(|| panic!("{page}: \"{piece}\" is not printed, but {printed}"));
+            rest = &rest[at + piece.len()..];
+        }
+    }
+}
+
+#[test]
+fn the_first_patch_is_patched() {
+    follow("first-patch.md");
+}
+
+#[test]
+fn the_live_rig_plays() {
+    follow("live-rig.md");
+}
+
+#[test]
+fn the_installation_box_starts_by_itself() {
+    follow("installation-box.md");
+}
+
+#[test]
+fn the_headless_studio_renders() {
+    follow("headless-studio.md");
+}
+
+#[test]
+fn every_page_is_followed_and_found() {
+    let mut pages: Vec<String> = fs::read_dir(project().join("docs/guide"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    let followed = ["first-patch.md", "headless-studio.md", "installation-box.md", "live-rig.md"];
+    assert_eq!(pages, followed);
+    let index = fs::read_to_string(project().join("docs/guide.md")).unwrap();
+    assert!(pages.iter().all(|page| index.contains(&format!("(guide/{page})"))), "docs/guide.md names each page");
+}
+
+#[test]
+fn blocks_are_told_apart() {
+    let page = "a\n```sh\none\ntwo\n```\nb\n```text\n  three\n```\n```\nfour\n```\n```sh\nfive &\n```\n";
+    let found = blocks(page);
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let first = Block { commands: lines(&["one", "two"]), shows: lines(&["three"]) };
+    assert_eq!(found, [first, Block { commands: lines(&["five &"]), shows: Vec::new() }]);
+    assert!(script(&found).contains("five &\nuntil aulosctl"));
+}
