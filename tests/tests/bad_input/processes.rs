@@ -239,7 +239,7 @@ fn a_command_line_that_makes_no_sense_starts_no_server() {
     for (args, code, part) in [
         (&["--frobnicate"][..], 2, "--frobnicate"),
         (&["session"], 2, "unexpected argument"),
-        (&["--driver", "jack"], 2, "possible values: dummy, stepped, offline"),
+        (&["--driver", "pulse"], 2, "possible values: auto, jack, alsa, dummy, stepped, offline"),
         (&["--block", "0"], 2, "1..=65536"),
         (&["--block", "65537"], 2, "1..=65536"),
         (&["--block", "some"], 2, "invalid digit"),
