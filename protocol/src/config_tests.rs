@@ -53,7 +53,7 @@ fn values_are_read_with_their_lines() {
 #[test]
 fn what_is_wrong_is_said_with_file_line_and_what_was_expected() {
     for (text, line, part, expected) in [
-        ("[driver]\nblok = 2", 2, "no setting \"blok\"", "one of name, block"),
+        ("[driver]\nblok = 2", 2, "no setting \"blok\"", "one of name, device"),
         ("[drivr]\n", 1, "no section \"drivr\"", "one of server, sessions, driver"),
         ("\n\nblock = 2", 3, "no section \"block\"", "one of server"),
         ("driver = 3", 1, "is a section", "[driver]"),
