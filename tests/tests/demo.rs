@@ -167,7 +167,7 @@ fn the_demo_is_worth_hearing() {
     const END: usize = 1_824_000;
     let dir = tempfile::tempdir().unwrap();
     let folder = demo(&dir.path().join("demo"));
-    let server = Server::start(["--driver", "stepped", "--session", &folder]);
+    let server = Server::start(["--driver", "stepped", "--block", "1024", "--session", &folder]);
     let out = server.folder().join("mix.wav");
     server.ok(&format!("render {} --to {END}", out.display()));
     let [integrated, range, peak] = loudness(&out);

@@ -45,7 +45,7 @@ fn blocks(page: &str) -> Vec<Block> {
 /// One script of all blocks, which prints a line between them. What is started in the background is waited for until
 /// it answers, as people do.
 fn script(blocks: &[Block]) -> String {
-    let mut script = String::from("set -eu -o pipefail\n");
+    let mut script = String::from("set -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n");
     for (number, block) in blocks.iter().enumerate() {
         script.push_str(&format!("echo '=== block {number}'\n"));
         for line in &block.commands {
@@ -80,7 +80,7 @@ fn follow(page: &str) {
     let config = home.join(".config/aulos");
     fs::create_dir_all(&config).unwrap();
     // Nobody's sound card is to be heard.
-    fs::write(config.join("aulos.toml"), "driver = \"dummy\"\n").unwrap();
+    fs::write(config.join("aulos.toml"), "[driver]\nname = \"dummy\"\n").unwrap();
     let path = format!("{}:{}", programs(room.path()).display(), std::env::var("PATH").unwrap());
     let done = Process::new("bash")
         .args(["-c", &script(&blocks)])
@@ -140,7 +140,10 @@ fn every_page_is_followed_and_found() {
     let followed = ["first-patch.md", "headless-studio.md", "installation-box.md", "live-rig.md"];
     assert_eq!(pages, followed);
     let index = fs::read_to_string(project().join("docs/guide.md")).unwrap();
-    assert!(pages.iter().all(|page| index.contains(&format!("(guide/{page})"))), "docs/guide.md names each page");
+    assert!(
+        pages.iter().all(|page| index.contains(&format!("(guide/{page})"))),
+        "docs/guide.md names each page"
+    );
 }
 
 #[test]

@@ -210,7 +210,21 @@ const TABLE: &[Row] = &[
         "track drums: gain cannot be 99 dB",
         &[Range(-144.0, 12.0, "dB")],
     ),
-    ("a gain in words", |s| node(s, "drums")["params"]["gain"] = json!("loud"), InvalidArgument, "-inf", &[]),
+    (
+        "a gain in words",
+        |s| node(s, "drums")["params"]["gain"] = json!("loud"),
+        InvalidArgument,
+        "gain cannot be loud",
+        &[Expected("-inf")],
+    ),
+    (
+        "a member that is none",
+        |s| node(s, "drums")["members"] = json!([1]),
+        InvalidArgument,
+        "has members",
+        &[],
+    ),
+    ("a signature that is none", |s| s["signature"] = json!("3/5"), InvalidArgument, "time signature", &[]),
     (
         "an unknown parameter",
         |s| node(s, "drums")["params"]["gian"] = json!(0),

@@ -76,7 +76,7 @@ const USAGE: &[Row] = &[
     ("step x", 2, "invalid_argument", "no length of a cycle"),
     ("step 64x", 2, "invalid_argument", "no length of a cycle"),
     ("step 1x1000001", 2, "invalid_argument", "more than 1000000 cycles"),
-    ("render", 2, "invalid_argument", "<OUT>"),
+    ("render", 2, "invalid_argument", "OUT"),
     ("render x.wav --depth 8", 2, "invalid_argument", "16, 24, 32f"),
     ("render x.wav --format mp3", 2, "invalid_argument", "wav, flac"),
     ("render x.wav --rate 1", 2, "invalid_argument", "8000 to 384000 Hz"),

@@ -27,7 +27,7 @@ fn a_session_is_built_patched_and_read_back() {
     assert_eq!(desk.say("session set --name tonight --fade 10ms"), "name tonight, fades 10 ms\n");
     assert_eq!(desk.say("tempo 90"), "90 bpm\n");
     assert_eq!(desk.say("tempo +6"), "96 bpm\n");
-    assert_eq!(desk.json("tempo"), json!({ "tempo": 96.0 }));
+    assert_eq!(desk.json("tempo"), json!({ "tempo": 96.0, "signature": "4/4" }));
 
     assert_eq!(desk.say("track add drums --gain -3dB"), "added track drums\n");
     assert_eq!(desk.json("track add voice --channels 1 --pan L30 --mute")["nodes"], json!(["voice"]));
@@ -85,7 +85,7 @@ fn a_session_is_built_patched_and_read_back() {
     assert_eq!(desk.say("node set tone frequency 1.2kHz"), "tone frequency 1200 Hz (was 440 Hz)\n");
     assert_eq!(desk.say("set voice/mute toggle"), "voice mute off (was on)\n");
     assert_eq!(desk.say("get drums/gain"), "-6.00 dB\n");
-    assert!(desk.say("get drums").lines().count() == 7);
+    assert!(desk.say("get drums").lines().count() == 9);
     assert_eq!(desk.get("drums", "pan"), 0.5);
     for (words, part) in [
         ("track show drums", "-6.00 dB"),
