@@ -22,10 +22,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Prints what the session in this folder holds, as JSON, and ends; errors, too
-    #[arg(long, value_name = "FOLDER", hide = true, exclusive = true)]
+    #[arg(long, value_name = "FOLDER", hide = true)]
     pub inspect: Option<PathBuf>,
     /// Prints the manual's page, and ends
-    #[arg(long, hide = true, exclusive = true)]
+    #[arg(long, hide = true)]
     pub manual: bool,
     /// Ends when the process of this number ends, which is the one that starts the server
     #[arg(long, value_name = "PID", hide = true)]
