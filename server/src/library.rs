@@ -21,7 +21,7 @@ pub struct Library {
     streams: Arc<Streams>,
     folder: Option<PathBuf>,
     by_clip: BTreeMap<ClipId, Weak<Stream>>,
-    shared: BTreeMap<PathBuf, Weak<Stream>>,
+    shared: BTreeMap<(PathBuf, Rate), Weak<Stream>>,
     /// What is told of clips before they are heard.
     read_ahead: Option<Arc<ReadAhead>>,
 }
@@ -64,14 +64,15 @@ impl Library {
         }
     }
 
-    fn stream(&mut self, path: &Path) -> Result<Arc<Stream>, Error> {
-        if let Some(stream) = self.shared.get(path).and_then(Weak::upgrade) {
+    fn stream(&mut self, path: PathBuf, rate: Rate) -> Result<Arc<Stream>, Error> {
+        let key = (path, rate);
+        if let Some(stream) = self.shared.get(&key).and_then(Weak::upgrade) {
             return Ok(stream);
         }
-        let stream = self.streams.open(path)?;
+        let stream = self.streams.open_at(&key.0, rate)?;
         // A file that fits into memory as a whole serves any number of clips.
         if stream.capacity() >= stream.info().frames {
-            self.shared.insert(path.to_owned(), Arc::downgrade(&stream));
+            self.shared.insert(key, Arc::downgrade(&stream));
         }
         Ok(stream)
     }
@@ -95,16 +96,7 @@ impl Library {
 impl ClipLibrary for Library {
     fn open(&mut self, clip: &Clip, rate: Rate) -> Result<Arc<dyn ClipSource>, Error> {
         let path = self.path(&clip.file)?;
-        let stream = self.stream(&path)?;
-        let file_rate = stream.info().rate;
-        if file_rate != rate.hz() {
-            return Err(Error::new(
-                ErrorCode::InvalidArgument,
-                format!("{} has a rate of {file_rate} Hz, the session has {} Hz", path.display(), rate.hz()),
-            )
-            .expected(format!("a file of {} Hz", rate.hz()))
-            .remedy(format!("convert it: sox {} -r {} NEW.wav", path.display(), rate.hz())));
-        }
+        let stream = self.stream(path, rate)?;
         self.by_clip.insert(clip.id, Arc::downgrade(&stream));
         Ok(stream)
     }

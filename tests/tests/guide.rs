@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command as Process, Stdio},
 };
 
@@ -42,10 +42,26 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
+/// The shell goes on behind the failure of a command that is not the last of its line.
+fn assert_nothing_hides_failures(page: &str, blocks: &[Block]) {
+    for block in blocks {
+        let mut file = false;
+        for line in &block.commands {
+            let hides = [" && ", " || ", "; "].iter().any(|between| line.contains(between));
+            // A certain failure is no surprise, and loops are no lists.
+            let allowed = file || line.contains("|| test $? = ") || line.starts_with("for ");
+            assert!(!hides || allowed, "{page}: \"{line}\" hides failures");
+            file = line.ends_with("<<'END'") || (file && line != "END");
+        }
+    }
+}
+
 /// One script of all blocks, which prints a line between them. What is started in the background is waited for until
 /// it answers, as people do.
 fn script(blocks: &[Block]) -> String {
-    let mut script = String::from("set -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n");
+    // Whatever happens, no server stays.
+    let mut script =
+        String::from("set -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n");
     for (number, block) in blocks.iter().enumerate() {
         script.push_str(&format!("echo '=== block {number}'\n"));
         for line in &block.commands {
@@ -63,31 +79,41 @@ fn script(blocks: &[Block]) -> String {
 }
 
 /// A folder with both programs, by the names that people know.
-fn programs(room: &Path) -> PathBuf {
+fn programs(room: &Path) {
     let folder = room.join("bin");
     fs::create_dir(&folder).unwrap();
     std::os::unix::fs::symlink(aulosd(), folder.join("aulosd")).unwrap();
     std::os::unix::fs::symlink(aulosctl(), folder.join("aulosctl")).unwrap();
-    folder
 }
 
-fn follow(page: &str) {
+/// Follows the page in a home of its own, and answers that.
+fn follow(page: &str) -> tempfile::TempDir {
     let written = fs::read_to_string(project().join("docs/guide").join(page)).unwrap();
     let blocks = blocks(&written);
     assert!(blocks.len() >= 3, "{page} has hardly any commands");
+    assert_nothing_hides_failures(page, &blocks);
     let room = tempfile::tempdir().unwrap();
-    let home = room.path().join("home");
-    let config = home.join(".config/aulos");
-    fs::create_dir_all(&config).unwrap();
-    // Nobody's sound card is to be heard.
-    fs::write(config.join("aulos.toml"), "[driver]\nname = \"dummy\"\n").unwrap();
-    let path = format!("{}:{}", programs(room.path()).display(), std::env::var("PATH").unwrap());
-    let done = Process::new("bash")
-        .args(["-c", &script(&blocks)])
+    fs::create_dir(room.path().join("home")).unwrap();
+    programs(room.path());
+    run(page, &blocks, room.path());
+    room
+}
+
+/// Runs `blocks` in the home that is in `room`.
+fn run(page: &str, blocks: &[Block], room: &Path) {
+    let home = room.join("home");
+    let path = format!("{}:{}", room.join("bin").display(), std::env::var("PATH").unwrap());
+    // A command that hangs ends all of them.
+    let done = Process::new("timeout")
+        .args(["300", "bash", "-c", &script(blocks)])
         .env("PATH", path)
         .env("HOME", &home)
-        .env("XDG_RUNTIME_DIR", room.path())
+        .env("XDG_RUNTIME_DIR", room)
         .env("AULOS_LOG", "warn")
+        // Nobody's sound card is to be heard: `auto` finds none, and takes the dummy clock.
+        .env("ALSA_CONFIG_PATH", "/dev/null")
+        .env("JACK_DEFAULT_SERVER", "aulos-guide")
+        .env("JACK_NO_START_SERVER", "1")
         .env_remove("AULOS_SOCKET")
         .env_remove("AULOS_CONFIG")
         .env_remove("XDG_CONFIG_HOME")
@@ -122,7 +148,18 @@ fn the_live_rig_plays() {
 
 #[test]
 fn the_installation_box_starts_by_itself() {
-    follow("installation-box.md");
+    let room = follow("installation-box.md");
+    // What systemd is told to start is started, too.
+    let unit = fs::read_to_string(room.path().join("home/.config/systemd/user/aulos.service")).unwrap();
+    let unit = unit.replace("/usr/local/bin/", "").replace("%h", "$HOME");
+    let told =
+        |key: &str| unit.lines().filter_map(|line| line.strip_prefix(key)).map(str::to_owned).collect();
+    let start: Vec<String> = told("ExecStart=");
+    let mut commands = vec![format!("{} &", start.join(" "))];
+    commands.extend(told("ExecStartPost=") as Vec<String>);
+    commands.extend(["aulosctl status".to_owned(), "aulosctl shutdown".to_owned()]);
+    let shows = ["session    show", "▶ rolling", "loop 0:00.000 to 0:04.000"].map(str::to_owned).into();
+    run("the unit", &[Block { commands, shows }], room.path());
 }
 
 #[test]

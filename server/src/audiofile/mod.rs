@@ -4,6 +4,7 @@
 //! whole. A [`Resampler`] brings blocks to the rate of the file first.
 
 mod dither;
+pub mod filter;
 mod flac;
 mod partial;
 mod quantise;

@@ -4,14 +4,12 @@ use std::fmt;
 
 use aulos_protocol::{Error, ErrorCode, Rate};
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
-use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
+use rubato::{Fft, Resampler as _};
+
+use super::filter;
 
 /// Where the resampled blocks go: a slice for each channel, all of the same length.
 pub type Sink<'a> = &'a mut dyn FnMut(&[&[f32]]) -> Result<(), Error>;
-
-/// The filter spans at least this many frames of the lower rate: it passes up to 99 % of what that rate can
-/// hold, and what it cannot hold is more than 120 dB down.
-const SPAN: u32 = 4_096;
 
 /// Brings audio to another rate. Frame 0 stays frame 0, and `n` frames become `n * to / from`, rounded up.
 ///
@@ -94,20 +92,7 @@ impl Resampler {
 
 impl Filter {
     fn new(from: Rate, to: Rate, channels: usize) -> Result<Self, Error> {
-        let divisor = gcd(from.hz(), to.hz());
-        let (unit_in, unit_out) = (from.hz() / divisor, to.hz() / divisor);
-        // Even, so that the delay is a whole number of frames at both rates.
-        let units = SPAN.div_ceil(unit_in.min(unit_out)).next_multiple_of(2);
-        let fft = Fft::new_custom(
-            from.hz() as usize,
-            to.hz() as usize,
-            (unit_in * units) as usize,
-            1,
-            channels,
-            WindowFunction::BlackmanHarris2,
-            FixedSync::Both,
-        )
-        .map_err(defect)?;
+        let fft = filter::new(from.hz(), to.hz(), channels).map_err(defect)?;
         let (frames_in, frames_out) = (fft.input_frames_next(), fft.output_frames_next());
         Ok(Self {
             delay: fft.output_delay(),
@@ -173,10 +158,6 @@ impl fmt::Debug for Resampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resampler").field("from", &self.from).field("to", &self.to).finish_non_exhaustive()
     }
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 fn defect(error: impl fmt::Display) -> Error {

@@ -10,8 +10,12 @@ use std::path::Path;
 use aulos_protocol::{Error, ErrorCode};
 
 use super::flac::Flac;
+use super::pcm::Pcm;
 use super::refusal::{MAX_CHANNELS, Refusal};
-use super::wav::Wav;
+use super::resampled::Resampled;
+use super::segments::Segments;
+use super::vorbis::Vorbis;
+use super::{aiff, mp4, mpeg, wav};
 
 /// What an audio file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,19 +47,44 @@ pub trait Decode: Send + Debug {
     ///
     /// After [`Fault::Damaged`] other places can still be read; each damaged place is told once.
     fn read(&mut self, from: u64, out: &mut [f32]) -> Result<(), Fault>;
+
+    /// How many samples were replaced by 0 since the last call because they were no numbers. Whoever reads looks
+    /// for such samples anyway; this is for decoders that had to replace them themselves.
+    fn take_invalid(&mut self) -> u64 {
+        0
+    }
 }
 
 /// Reads the head of the file at `path` and finds out how long it is.
 ///
 /// Errors: `not_found` for a missing file, `io` if it cannot be read, `invalid_argument` for anything that is
-/// not a WAV or FLAC file with 1 to 64 channels of a supported kind of samples.
+/// not an audio file with 1 to 64 channels of a supported kind of samples.
 pub fn probe(path: &Path) -> Result<FileInfo, Error> {
     open(path).map(|decoder| decoder.info())
 }
 
 /// Opens the file at `path`. Errors are those of [`probe`].
 pub fn open(path: &Path) -> Result<Box<dyn Decode>, Error> {
-    guarded(|| detect(path))
+    careful(path, || detect(path))
+}
+
+/// Opens the file at `path` to be read at `rate` in Hz. Errors are those of [`probe`], and `invalid_argument` if
+/// the file's rate is such that it cannot be resampled.
+pub fn open_at(path: &Path, rate: u32) -> Result<Box<dyn Decode>, Error> {
+    careful(path, || {
+        let decoder = detect(path)?;
+        if decoder.info().rate == rate {
+            return Ok(decoder);
+        }
+        Ok(Box::new(Resampled::new(decoder, rate)?))
+    })
+}
+
+fn careful(
+    path: &Path,
+    open: impl FnOnce() -> Result<Box<dyn Decode>, Refusal>,
+) -> Result<Box<dyn Decode>, Error> {
+    guarded(open)
         .unwrap_or_else(|| Err(Refusal::Malformed("its contents confuse the decoder".into())))
         .map_err(|refusal| refusal.about(path))
 }
@@ -77,12 +106,21 @@ fn detect(path: &Path) -> Result<Box<dyn Decode>, Refusal> {
     }
     let file = File::open(path)?;
     let len = file.metadata()?.len();
-    let mut magic = [0; 4];
+    let mut magic = [0; 8];
     read_at(&file, &mut magic, 0)?;
     let decoder: Box<dyn Decode> = match &magic {
-        b"RIFF" | b"RF64" | b"BW64" => Box::new(Wav::open(file, len)?),
-        b"fLaC" => Box::new(Flac::open(file, len)?),
-        _ => return Err(Refusal::NotAudio),
+        [b'R', b'I', b'F', b'F', ..] | [b'R', b'F', b'6', b'4', ..] | [b'B', b'W', b'6', b'4', ..] => {
+            let layout = wav::parse(&file, len)?;
+            Box::new(Pcm::new(file, layout))
+        }
+        [b'F', b'O', b'R', b'M', ..] => {
+            let layout = aiff::parse(&file, len)?;
+            Box::new(Pcm::new(file, layout))
+        }
+        [b'f', b'L', b'a', b'C', ..] => Box::new(Flac::open(file, len)?),
+        [b'O', b'g', b'g', b'S', ..] => Box::new(Segments::new(Vorbis::open(file, len)?)),
+        [_, _, _, _, b'f', b't', b'y', b'p'] => Box::new(Segments::new(mp4::open(file, len)?)),
+        _ => Box::new(Segments::new(mpeg::open(file, len)?)),
     };
     let info = decoder.info();
     if !(1..=MAX_CHANNELS).contains(&info.channels) {

@@ -72,7 +72,8 @@ impl Loader {
                 Some(Fault::Io(std::io::Error::other("its contents confuse the decoder")))
             })
         });
-        self.remove_invalid(scratch);
+        let invalid = self.decoder.as_mut().map_or(0, |decoder| decoder.take_invalid());
+        self.remove_invalid(scratch, invalid);
         self.keeper.put(chunk, scratch, &self.wanted);
         let fault = fault?;
         if matches!(fault, Fault::Io(_)) {
@@ -83,8 +84,9 @@ impl Loader {
         Some(report(&fault, self.stream.path()))
     }
 
-    fn remove_invalid(&self, samples: &mut [f32]) {
-        let mut invalid = 0;
+    /// Replaces what is no number by 0, and counts it beside the `invalid` ones that were replaced already.
+    fn remove_invalid(&self, samples: &mut [f32], invalid: u64) {
+        let mut invalid = invalid;
         for sample in samples.iter_mut().filter(|sample| !sample.is_finite()) {
             *sample = 0.0;
             invalid += 1;

@@ -4,18 +4,27 @@
 //! the audio thread. Memory is bounded, and a sample depends on the file and its number only, whatever was
 //! read before.
 
+mod aiff;
 mod cells;
 mod decode;
 mod disk_thread;
 mod flac;
 mod flac_source;
 mod loader;
+mod mp4;
+mod mpeg;
+mod ogg;
+mod packets;
+mod pcm;
 mod refusal;
+mod resampled;
+mod segments;
 mod stream;
 mod streams;
+mod vorbis;
 mod wanted;
 mod wav;
-mod wav_header;
+mod window;
 
 #[cfg(test)]
 mod tests;

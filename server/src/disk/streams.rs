@@ -6,10 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use aulos_protocol::{Error, ErrorCode};
+use aulos_protocol::{Error, ErrorCode, Rate};
 
 use super::cells::{CHUNK, Keeper};
-use super::decode::open;
+use super::decode::{Decode, open, open_at};
 use super::disk_thread;
 use super::loader::Loader;
 use super::stream::Stream;
@@ -90,7 +90,18 @@ impl Streams {
     /// A FLAC file of unknown or untrue length is read as a whole here. Errors are those of
     /// [`super::probe`].
     pub fn open(&self, path: &Path) -> Result<Arc<Stream>, Error> {
-        let decoder = open(path)?;
+        self.stream(path, open(path)?)
+    }
+
+    /// Opens the file at `path` as [`Streams::open`] does, to be heard at `rate`: if it has another, it is resampled
+    /// by the disk thread, and all that is said in frames is said in frames of `rate`.
+    ///
+    /// Errors are those of [`Streams::open`], and `invalid_argument` if it cannot be brought to that rate.
+    pub fn open_at(&self, path: &Path, rate: Rate) -> Result<Arc<Stream>, Error> {
+        self.stream(path, open_at(path, rate.hz())?)
+    }
+
+    fn stream(&self, path: &Path, decoder: Box<dyn Decode>) -> Result<Arc<Stream>, Error> {
         let info = decoder.info();
         if info.frames > MOST_FRAMES {
             return Err(Error::new(ErrorCode::InvalidArgument, format!("{} is too long", path.display()))

@@ -58,20 +58,26 @@ fn head(channels: u16, rate: u32, bytes: u32) -> Vec<u8> {
 fn files(dir: &Path) -> Vec<(PathBuf, ErrorCode, &'static str, Vec<Says>)> {
     let path = |name: &str| dir.join(name);
     let text = |name: &str| path(name).to_str().unwrap().to_owned();
-    let wav_or_flac = || vec![Expected("a WAV or FLAC file")];
+    let formats = || vec![Expected("a WAV, AIFF, FLAC, Ogg Vorbis, MP3 or AAC file")];
     let again = || vec![Remedy("copy or export it again")];
     fs::create_dir(path("folder.wav")).unwrap();
     run("mkfifo", &[&text("pipe.wav")]);
-    for (name, options) in [
-        ("mulaw.wav", &["-e", "mu-law"][..]),
-        ("adpcm.wav", &["-e", "ms-adpcm"]),
-        ("slow.wav", &["-r", "44100"]),
-        ("slow.flac", &["-r", "44100"]),
-        ("whole.flac", &[]),
-    ] {
+    for (name, options) in
+        [("mulaw.wav", &["-e", "mu-law"][..]), ("adpcm.wav", &["-e", "ms-adpcm"]), ("whole.flac", &[])]
+    {
         run("sox", &[&[NOISE][..], options, &[&text(name)]].concat());
     }
+    for (name, options) in [
+        ("opus.ogg", &["-c:a", "libopus"][..]),
+        ("whole.ogg", &["-c:a", "libvorbis"]),
+        ("whole.m4a", &["-c:a", "aac"]),
+        ("six.m4a", &["-c:a", "aac", "-ac", "6"]),
+        ("ulaw.aiff", &["-c:a", "pcm_mulaw"]),
+    ] {
+        run("ffmpeg", &[&["-v", "error", "-i", NOISE][..], options, &[&text(name)]].concat());
+    }
     let flac = fs::read(path("whole.flac")).unwrap();
+    let [ogg, m4a] = ["whole.ogg", "whole.m4a"].map(|name| fs::read(path(name)).unwrap());
     for (name, contents) in [
         ("text.wav", &b"This is no sound.\n"[..]),
         ("empty.wav", b""),
@@ -85,6 +91,9 @@ fn files(dir: &Path) -> Vec<(PathBuf, ErrorCode, &'static str, Vec<Says>)> {
         ("channels.wav", &[head(65, 48_000, 130), vec![0; 130]].concat()),
         ("no_channels.wav", &[head(0, 48_000, 128), vec![0; 128]].concat()),
         ("no_rate.wav", &[head(1, 0, 128), vec![0; 128]].concat()),
+        ("odd_rate.wav", &[head(1, 999, 128), vec![0; 128]].concat()),
+        ("cut.ogg", &ogg[..200]),
+        ("cut.m4a", &m4a[..m4a.len() / 2]),
         ("head.flac", b"fLaC"),
         ("half_head.flac", &flac[..20]),
         ("no_frames.flac", &flac[..42]),
@@ -100,18 +109,22 @@ fn files(dir: &Path) -> Vec<(PathBuf, ErrorCode, &'static str, Vec<Says>)> {
             vec![Remedy("check that the server may read it")],
         ),
         ("nul\0.wav", ErrorCode::Io, "could not read", vec![]),
-        ("folder.wav", InvalidArgument, "is a folder", wav_or_flac()),
-        ("pipe.wav", InvalidArgument, "not an audio file", wav_or_flac()),
+        ("folder.wav", InvalidArgument, "is a folder", formats()),
+        ("pipe.wav", InvalidArgument, "not an audio file", formats()),
         ("text.wav", InvalidArgument, "not an audio file", vec![Remedy("convert it")]),
-        ("empty.wav", InvalidArgument, "not an audio file", wav_or_flac()),
-        ("short.wav", InvalidArgument, "not an audio file", wav_or_flac()),
-        ("mp3.wav", InvalidArgument, "not an audio file", wav_or_flac()),
-        ("session.flac", InvalidArgument, "not an audio file", wav_or_flac()),
-        ("avi.wav", InvalidArgument, "not an audio file", wav_or_flac()),
+        ("empty.wav", InvalidArgument, "not an audio file", formats()),
+        ("short.wav", InvalidArgument, "not an audio file", formats()),
+        ("mp3.wav", InvalidArgument, "no audio follows its tags", again()),
+        ("session.flac", InvalidArgument, "not an audio file", formats()),
+        ("avi.wav", InvalidArgument, "not an audio file", formats()),
         ("mulaw.wav", InvalidArgument, "mu-law", vec![Expected("8 to 32 bits"), Remedy("convert")]),
         ("adpcm.wav", InvalidArgument, "ADPCM", vec![Expected("8 to 32 bits")]),
-        ("slow.wav", InvalidArgument, "44100 Hz", vec![Expected("a file of 48000 Hz"), Remedy("sox")]),
-        ("slow.flac", InvalidArgument, "44100 Hz", vec![Expected("a file of 48000 Hz"), Remedy("-r 48000")]),
+        ("odd_rate.wav", InvalidArgument, "999 Hz", vec![Expected("a common rate"), Remedy("-r 48000")]),
+        ("opus.ogg", InvalidArgument, "Opus in Ogg", vec![Expected("Ogg Vorbis"), Remedy("convert")]),
+        ("cut.ogg", InvalidArgument, "damaged or unfinished", again()),
+        ("cut.m4a", InvalidArgument, "damaged or unfinished", again()),
+        ("six.m4a", InvalidArgument, "AAC of 6 channels", vec![Expected("1 or 2 channels")]),
+        ("ulaw.aiff", InvalidArgument, "mu-law", vec![Expected("AIFF with integers")]),
         ("head.wav", InvalidArgument, "damaged or unfinished", again()),
         ("no_data.wav", InvalidArgument, "damaged or unfinished", again()),
         ("nothing.wav", InvalidArgument, "holds no samples", vec![Expected("at least one frame")]),
@@ -145,8 +158,10 @@ fn files_that_cannot_be_played_are_refused() {
         assert!(error.message.contains(&name), "which file? {}", error.message);
         bench.goes_on(what);
     }
-    // What is whole is taken, so the session's rate and the track were right.
-    add(&mut raw, dir.path().join("whole.flac").to_str().unwrap()).unwrap();
+    // What is whole is taken, so the track was right.
+    for whole in ["whole.flac", "whole.ogg", "whole.m4a"] {
+        add(&mut raw, dir.path().join(whole).to_str().unwrap()).unwrap();
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 mod broken;
 mod cells;
 mod exact;
+mod lossy;
 mod reading;
+mod resampling;
 mod streaming;
 
 use std::fs::File;

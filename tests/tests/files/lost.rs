@@ -1,0 +1,119 @@
+//! Files that are damaged, or gone.
+
+use std::{fs, path::Path};
+
+use aulos_protocol::{Command, Query, Reply};
+use aulos_tests::server::{Server, apply, ask, read_wav};
+
+use crate::samples::run;
+
+/// A stereo file of 44.1 kHz of a package.
+const AMEN: &str = "/usr/share/sonic-pi/samples/loop_amen_full.flac";
+const FRAMES: usize = 302_400;
+
+fn warnings(server: &Server) -> Vec<String> {
+    match ask(&mut server.client(), Query::Status) {
+        Reply::Status(status) => status.warnings,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Encodes a file, and overwrites a thirtieth of it in the middle.
+fn damaged(folder: &Path, name: &str, options: &[&str]) -> String {
+    let path = folder.join(name);
+    run("ffmpeg", |ffmpeg| {
+        ffmpeg.args(["-v", "error", "-i", AMEN]).args(options).arg(&path);
+    });
+    fs::copy(&path, folder.join(format!("whole-{name}"))).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let (middle, len) = (bytes.len() / 2, bytes.len() / 30);
+    bytes[middle..middle + len].fill(0x55);
+    fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_damaged_is_told_and_the_rest_plays() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, options) in [
+        ("a.mp3", &["-c:a", "libmp3lame", "-b:a", "128k"][..]),
+        ("b.ogg", &["-c:a", "libvorbis"]),
+        ("c.m4a", &["-c:a", "aac", "-aac_pns", "0"]),
+        ("d.aac", &["-c:a", "aac", "-aac_pns", "0"]),
+        ("e.flac", &["-c:a", "flac"]),
+    ] {
+        let file = damaged(dir.path(), name, options);
+        let server = Server::start(["--driver", "stepped", "--block", "1024"]);
+        let folder = dir.path().join(format!("session-{name}"));
+        server.ok(&format!("session new {} --rate 44100", folder.display()));
+        server.ok("track add t");
+        server.ok("link t output");
+        server.ok("unlink master output");
+        let rendered = |file: &str| {
+            server.ok(&format!("clip add t {file}"));
+            let out = dir.path().join("out.wav");
+            let mut client = server.client();
+            let report = server.ok(&format!("render {} --raw", out.display()));
+            apply(&mut client, Command::Undo);
+            (read_wav(&out), report)
+        };
+        let (whole, _) = rendered(dir.path().join(format!("whole-{name}")).to_str().unwrap());
+        let (got, report) = rendered(&file);
+        assert!(report.contains(name) && report.contains("damaged"), "{name}: {report}");
+        let same = |range: std::ops::Range<usize>| whole[0][range.clone()] == got[0][range];
+        assert!(same(0..FRAMES / 4), "{name}: what is before the damage is not as it was");
+        assert!(!same(FRAMES / 4..FRAMES * 3 / 4), "{name}: nothing is damaged");
+        assert!(same(FRAMES * 3 / 4..FRAMES * 9 / 10), "{name}: what is behind the damage is not as it was");
+
+        // Played, it is told in the status, once, and how to mend it.
+        server.ok(&format!("clip add t {file}"));
+        apply(&mut server.client(), Command::Play);
+        let mut client = server.client();
+        for _ in 0..FRAMES / 96_000 + 1 {
+            apply(&mut client, Command::Step { blocks: vec![1_000; 90] });
+        }
+        let begun = std::time::Instant::now();
+        while warnings(&server).is_empty() && begun.elapsed().as_secs() < 30 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let told = warnings(&server);
+        assert!(
+            told.len() == 1 && told[0].contains(name) && told[0].contains("replace the file"),
+            "{name}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_mended_sounds_when_the_session_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("session");
+    let file = dir.path().join("sound.ogg");
+    run("ffmpeg", |ffmpeg| {
+        ffmpeg.args(["-v", "error", "-i", AMEN, "-c:a", "libvorbis"]).arg(&file);
+    });
+    let good = fs::read(&file).unwrap();
+    let server = Server::stepped();
+    server.ok(&format!("session new {} --rate 48000", folder.display()));
+    server.ok("track add t");
+    server.ok("link t master");
+    server.ok(&format!("clip add t {}", file.display()));
+    server.ok("session save");
+    let sounds = || {
+        let out = dir.path().join("out.wav");
+        server.ok(&format!("render {} --raw --to 1s", out.display()));
+        read_wav(&out)[0].iter().any(|x| *x != 0.0)
+    };
+    assert!(sounds());
+    for bad in [&b"not sound any more"[..], &good[..3_000], b""] {
+        fs::write(&file, bad).unwrap();
+        server.ok(&format!("session open {}", folder.display()));
+        let told = warnings(&server);
+        assert!(told.len() == 1 && told[0].contains("sound.ogg"), "{told:?}");
+        assert!(!sounds(), "what cannot be read is silent");
+        fs::write(&file, &good).unwrap();
+        server.ok(&format!("session open {}", folder.display()));
+        assert_eq!(warnings(&server), [] as [String; 0]);
+        assert!(sounds());
+    }
+}
