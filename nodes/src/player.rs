@@ -9,7 +9,7 @@ use crate::{ClipSource, Cycle, Fade, Io, Patch, Processor, Progress};
 /// A clip with its samples.
 #[derive(Clone, Debug)]
 pub struct PlacedClip {
-    /// Its number; clips are in the order of their numbers.
+    /// Its number.
     pub id: ClipId,
     /// Its first frame on the timeline.
     pub at: u64,
@@ -31,9 +31,15 @@ impl PlacedClip {
         let len = len.map_or(present, |len| len.min(present));
         Self { id, at, len, offset, source, dying: false, fade: Fade::still(1.0) }
     }
+
+    /// What tells it from others: its number, and which stretch of its file lies where. A clip that is moved or cut is
+    /// another, which takes over from what it was.
+    pub fn key(&self) -> (ClipId, u64, u64, u64) {
+        (self.id, self.at, self.offset, self.len)
+    }
 }
 
-/// The clips that a player plays, in the order of their numbers.
+/// The clips that a player plays, in the order of their keys.
 pub type Playlist = Vec<PlacedClip>;
 
 /// Plays the clips that lie under the transport, and silence where it stands.
@@ -135,8 +141,8 @@ impl Processor for Player {
         let Some(new) = patch.downcast_mut::<Playlist>() else { return };
         let mut old = self.clips.iter().peekable();
         for clip in new.iter_mut() {
-            while old.next_if(|before| before.id < clip.id).is_some() {}
-            clip.fade = match old.next_if(|before| before.id == clip.id) {
+            while old.next_if(|before| before.key() < clip.key()).is_some() {}
+            clip.fade = match old.next_if(|before| before.key() == clip.key()) {
                 Some(before) => before.fade,
                 None => Fade::still(0.0),
             };

@@ -101,6 +101,47 @@ fn two_latency_changes_in_succession_leave_no_hole_in_the_direct_path() {
     assert!(quietest > 0.9, "{quietest}");
 }
 
+/// A slow sine that is moved and cut, put back, and cut again, in the middle of its sound and of its own fades.
+#[test]
+fn a_clip_that_is_moved_or_cut_crosses_over() {
+    let sine: Vec<f32> = (0..48_000).map(|n| (n as f32 * 0.01).sin()).collect();
+    let files = Files([("sine.wav".to_owned(), Arc::new(Pcm::new(vec![sine.clone()]).unwrap()))].into());
+    let (file, at, offset) = ("sine.wav".to_owned(), Frames(0), Frames(0));
+    let clip = Command::AddClip { track: "track".into(), file, at, offset, length: None };
+    let track = add(NodeKind::Track, "track", &[("pan", -1.0)]);
+    let commands = vec![track, add(NodeKind::Output, "out", &[]), link("track:out_L", "out"), clip];
+    let start = Start { position: 0, rolling: true, loop_range: None };
+    let mut engine = engine(commands, files, start);
+    let clip = engine.controller.session().node("track").unwrap().clips[0].id;
+    let change = |at: Option<u64>, offset: Option<u64>, length: Option<u64>| {
+        let [at, offset, length] = [at, offset, length].map(|frames| frames.map(Frames));
+        Command::SetClip { track: "track".into(), clip, at, offset, length }
+    };
+    // Half a period later, half a period of the file left out, cut short behind what is heard; in quick succession.
+    let edits = [
+        change(Some(314), None, None),
+        change(None, Some(314), None),
+        Command::Undo,
+        Command::Undo,
+        change(None, None, Some(30_000)),
+        change(Some(157), Some(500), None),
+        change(None, None, Some(100)),
+        Command::Undo,
+    ];
+    for (n, edit) in edits.iter().enumerate() {
+        engine.run_to(1000 + n * 100, || 64);
+        engine.perform(edit).unwrap();
+    }
+    engine.run_to(6000, || 64);
+    let played = &engine.played()[0];
+    // What moves by itself, and three fades at once, each of up to two.
+    let step = steepest(&played[300..]);
+    assert!(step <= 0.0101 + 3.0 * 2.0 / 240.0, "a step of {step}");
+    let wrong = (3000..6000).find(|n| played[*n] != sine[n - 157 + 500]);
+    assert_eq!(wrong, None, "where it was put at last is not what is heard");
+    assert_eq!(engine.controller.session().node("track").unwrap().clips[0].id, clip);
+}
+
 #[test]
 fn a_clip_that_fades_out_does_so_in_the_player_that_played_it() {
     let half = Files([("half".to_owned(), Arc::new(Pcm::new(vec![vec![0.5; 200_000]]).unwrap()))].into());

@@ -68,20 +68,23 @@ impl Rack {
         let mut playlist: Playlist = track.clips.iter().filter_map(placed).collect();
         let dying = self.dying_clips.get(&track.id).into_iter().flatten();
         playlist.extend(dying.map(|(clip, _)| clip.clone()));
-        playlist.sort_by_key(|clip| clip.id);
+        playlist.sort_by_key(PlacedClip::key);
         playlist
     }
 
-    /// The playlists of the tracks whose clips are not those of `old`, with the clips that are gone as dying.
+    /// The playlists of the tracks whose clips are not those of `old`, with the clips that are gone, or lie elsewhere
+    /// now, as dying.
     pub fn changed_playlists(&mut self, old: &Session, new: &Session) -> Vec<(NodeId, Playlist)> {
         let mut changed = Vec::new();
         for track in new.nodes.values().filter(|node| node.kind == NodeKind::Track) {
             let other = |before: &&Arc<Node>| !Arc::ptr_eq(before, track) && before.clips != track.clips;
             let Some(before) = old.nodes.get(&track.id).filter(other) else { continue };
+            let wanted: BTreeSet<_> =
+                self.playlist(track).iter().filter(|clip| !clip.dying).map(PlacedClip::key).collect();
             let mut gone = self.playlist(before);
-            gone.retain(|clip| !clip.dying && !track.clips.iter().any(|kept| kept.id == clip.id));
+            gone.retain(|clip| !clip.dying && !wanted.contains(&clip.key()));
             let dying = self.dying_clips.entry(track.id).or_default();
-            dying.retain(|(clip, _)| !track.clips.iter().any(|kept| kept.id == clip.id));
+            dying.retain(|(clip, _)| !wanted.contains(&clip.key()));
             dying.extend(gone.into_iter().map(|mut clip| {
                 clip.dying = true;
                 (clip, Dying { batch: self.batch, ends: None })
