@@ -1,6 +1,6 @@
 //! Changes of a session as lines for people.
 
-use aulos_protocol::{Change, Clip, Node, NodeKind, Session, Value, mirror, params};
+use aulos_protocol::{Change, Clip, Node, NodeId, NodeKind, Session, Value, mirror, params};
 
 use crate::{
     text::{count, plain},
@@ -14,8 +14,8 @@ pub fn lines(session: &mut Session, changes: &[Change]) -> Vec<String> {
     for change in changes {
         match change {
             Change::Node(node) => match session.nodes.get(&node.id) {
-                Some(old) => changed_node(old, node, &mut lines),
-                None => new_node(node, &mut lines),
+                Some(old) => changed_node(session, old, node, &mut lines),
+                None => new_node(session, node, &mut lines),
             },
             Change::NodeGone(id) => lines.push(match session.nodes.get(id) {
                 Some(node) => format!("- {} {}", node.kind, node.slug),
@@ -60,16 +60,22 @@ pub fn lines(session: &mut Session, changes: &[Change]) -> Vec<String> {
     lines
 }
 
-fn new_node(node: &Node, lines: &mut Vec<String>) {
+fn new_node(session: &Session, node: &Node, lines: &mut Vec<String>) {
     let mut line = format!("+ {} {}  {}", node.kind, node.slug, count(node.channels.into(), "channel"));
     for (name, value) in &node.params {
         line.push_str(&format!("  {name} {}", shown(node.kind, node.channels, name, *value)));
     }
     lines.push(line);
     node.clips.iter().for_each(|clip| lines.push(clip_line('+', node, clip)));
+    node.members.iter().for_each(|member| lines.push(member_line(session, '+', node, *member)));
 }
 
-fn changed_node(old: &Node, new: &Node, lines: &mut Vec<String>) {
+fn member_line(session: &Session, sign: char, group: &Node, member: NodeId) -> String {
+    let name = session.nodes.get(&member).map_or_else(|| format!("#{member}"), |node| node.slug.to_string());
+    format!("{sign} {name} in {} {}", group.kind, group.slug)
+}
+
+fn changed_node(session: &Session, old: &Node, new: &Node, lines: &mut Vec<String>) {
     let before = lines.len();
     if old.slug != new.slug {
         lines.push(format!("~ {} {} → {}", new.kind, old.slug, new.slug));
@@ -96,6 +102,14 @@ fn changed_node(old: &Node, new: &Node, lines: &mut Vec<String>) {
             Some(_) => {}
         }
     }
+    for (sign, member) in old
+        .members
+        .difference(&new.members)
+        .map(|member| ('-', member))
+        .chain(new.members.difference(&old.members).map(|member| ('+', member)))
+    {
+        lines.push(member_line(session, sign, new, *member));
+    }
     if lines.len() == before {
         // Something that this version does not know.
         lines.push(format!("~ {} {}", new.kind, new.slug));
@@ -118,5 +132,24 @@ fn shown(kind: NodeKind, channels: u16, name: &str, value: Value) -> String {
     match params::of(kind, channels).iter().find(|param| param.name == name) {
         Some(param) => show(param.unit, value),
         None => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn members_come_and_go_by_their_names() {
+        let mut session = samples::session();
+        let mut band = (**session.node("band").unwrap()).clone();
+        let (drums, voice) = (session.node("drums").unwrap().id, session.node("voice").unwrap().id);
+        band.members = [voice].into();
+        assert_ne!(drums, voice);
+        let said = lines(&mut session, &[Change::Node(Arc::new(band))]);
+        assert_eq!(said, ["- drums in vca band", "+ voice in vca band"]);
     }
 }

@@ -29,8 +29,9 @@ pub enum Command {
         /// Its new name.
         name: String,
     },
-    /// Adds a copy of a node, listed behind it: its parameters, its clips under numbers of their own, and its links
-    /// in and out. Answers with the copy's name.
+    /// Adds a copy of a node, listed behind it: its parameters, its clips under numbers of their own, its links in and
+    /// out, and its membership in VCAs and groups. The copy of a VCA or group has no members, so that it changes no
+    /// sound. Answers with the copy's name.
     #[serde(rename = "node_duplicate")]
     DuplicateNode {
         /// The node's name.
@@ -138,6 +139,9 @@ pub enum Command {
         /// How long it sounds at most.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         length: Option<Frames>,
+        /// Has it sound to the end of its file, however long it was.
+        #[serde(default)]
+        whole: bool,
     },
     /// Makes strips members of a `vca` or `group`; those that are already stay.
     #[serde(rename = "members_add")]

@@ -115,7 +115,7 @@ fn a_clip_that_is_moved_or_cut_crosses_over() {
     let clip = engine.controller.session().node("track").unwrap().clips[0].id;
     let change = |at: Option<u64>, offset: Option<u64>, length: Option<u64>| {
         let [at, offset, length] = [at, offset, length].map(|frames| frames.map(Frames));
-        Command::SetClip { track: "track".into(), clip, at, offset, length }
+        Command::SetClip { track: "track".into(), clip, at, offset, length, whole: false }
     };
     // Half a period later, half a period of the file left out, cut short behind what is heard; in quick succession.
     let edits = [

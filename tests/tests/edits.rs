@@ -105,7 +105,8 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
                 |rng: &mut Rng, most| rng.percent(60).then(|| aulos_protocol::Frames(rng.range(1, most)));
             let at = some(rng, 30_000).map(|at| aulos_protocol::Frames(scene.start.position + at.0));
             let (offset, length) = (some(rng, 3000), some(rng, 6000));
-            Command::SetClip { track: node.slug.to_string(), clip, at, offset, length }
+            let whole = length.is_none() && rng.percent(50);
+            Command::SetClip { track: node.slug.to_string(), clip, at, offset, length, whole }
         }
         90..91 => {
             let clip = node.clips.first().map_or(ClipId(0), |clip| clip.id);

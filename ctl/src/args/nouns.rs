@@ -338,6 +338,9 @@ pub struct ClipSet {
     /// How long it sounds at most [default: as it is].
     #[arg(long, value_name = "POS")]
     pub length: Option<Position>,
+    /// Have it sound to the end of its file.
+    #[arg(long, conflicts_with = "length")]
+    pub whole: bool,
 }
 
 /// What can be done with drivers.

@@ -42,13 +42,14 @@ pub fn remove(cx: &mut Context, track: String, id: u64) -> Result<(), Failure> {
 /// # Errors
 /// A position that cannot be read, or the server's refusal.
 pub fn set(cx: &mut Context, args: ClipSet) -> Result<(), Failure> {
-    if args.at.is_none() && args.offset.is_none() && args.length.is_none() {
-        return Err(Failure::usage("say what is to change: --at, --offset or --length".to_owned()));
+    if args.at.is_none() && args.offset.is_none() && args.length.is_none() && !args.whole {
+        return Err(Failure::usage("say what is to change: --at, --offset, --length or --whole".to_owned()));
     }
     let at = cx.frames_if(args.at)?;
     let offset = cx.frames_if(args.offset)?;
     let length = cx.frames_if(args.length)?;
     let text = format!("changed clip {} of {}", args.id, args.track);
-    let command = Command::SetClip { track: args.track, clip: ClipId(args.id), at, offset, length };
+    let command =
+        Command::SetClip { track: args.track, clip: ClipId(args.id), at, offset, length, whole: args.whole };
     cx.change(command, |_, _| Ok(text))
 }

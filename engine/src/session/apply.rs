@@ -58,7 +58,7 @@ pub fn apply(session: &Session, command: &Command) -> Result<(Session, Outcome),
 fn check_patch(old: &Session, new: &Session) -> Result<(), Error> {
     let asks_again = |change: &Change| match change {
         Change::Node(node) => match old.nodes.get(&node.id) {
-            None => matches!(node.kind, NodeKind::Delay | NodeKind::Feedback),
+            None => matches!(node.kind, NodeKind::Delay | NodeKind::Feedback | NodeKind::Master),
             Some(before) => params::changed(before, node)
                 .any(|param| matches!(param.effect, Effect::Routes | Effect::Rebuilds)),
         },
@@ -150,12 +150,16 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
             Ok(())
         }
         Command::RemoveClip { track, clip } => clips::change(session, track, *clip, |_| Ok(None)),
-        Command::SetClip { track, clip, at, offset, length } => {
+        Command::SetClip { length: Some(_), whole: true, .. } => {
+            Err(Error::new(ErrorCode::InvalidArgument, "a clip cannot have a length and be whole")
+                .expected("length or whole"))
+        }
+        Command::SetClip { track, clip, at, offset, length, whole } => {
             clips::change(session, track, *clip, |clip| {
                 let new = Clip {
                     at: at.unwrap_or(clip.at),
                     offset: offset.unwrap_or(clip.offset),
-                    length: length.or(clip.length),
+                    length: if *whole { None } else { length.or(clip.length) },
                     ..clip.clone()
                 };
                 validate::clip_times(new.at.0, new.offset.0, new.length.map(|l| l.0))?;

@@ -237,6 +237,7 @@ mod tests {
             at: Some(Frames(50)),
             offset: None,
             length: Some(Frames(5)),
+            whole: false,
         };
         let places = |session: &Session| {
             ["a", "b", "c"].map(|name| {

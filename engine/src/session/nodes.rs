@@ -41,7 +41,8 @@ pub(super) fn duplicate(
         None => free_name(session, &node.slug)?,
     };
     let id = NodeId(take_id(session));
-    let mut copy = Node { id, slug, ..(*node).clone() };
+    // Two VCAs with the same members would make them louder or softer.
+    let mut copy = Node { id, slug, members: Default::default(), ..(*node).clone() };
     for clip in &mut copy.clips {
         clip.id = ClipId(take_id(session));
         outcome.clips.push(clip.id);

@@ -131,6 +131,40 @@ fn moving_changes_the_list_and_nothing_else() {
     assert_eq!(apply(&old, &beside_nobody).unwrap_err().code, ErrorCode::NotFound);
 }
 
+#[test]
+fn a_copy_is_a_member_where_the_node_is_and_has_none_itself() {
+    let (session, _) = does(&session(), add(NodeKind::Vca, "band"));
+    let track = listed(&session)[0].to_owned();
+    let (session, _) =
+        does(&session, Command::AddMembers { group: "band".into(), nodes: vec![track.clone()] });
+    let copy = |session: &Session, node: &str| {
+        let (copied, outcome) = does(session, Command::DuplicateNode { node: node.into(), name: None });
+        validate(&copied).unwrap();
+        (copied, outcome.nodes[0].clone())
+    };
+    let (with_track, name) = copy(&session, &track);
+    let id = with_track.node(&name).unwrap().id;
+    assert!(with_track.node("band").unwrap().members.contains(&id));
+    let (with_band, name) = copy(&session, "band");
+    assert!(with_band.node(&name).unwrap().members.is_empty());
+}
+
+#[test]
+fn a_master_whose_limiter_is_later_than_allowed_is_refused_at_once() {
+    let short = Command::SetSession {
+        name: None,
+        tempo: None,
+        signature: None,
+        edit_fade_ms: None,
+        max_latency_ms: Some(0.0),
+    };
+    let (session, _) = does(&session(), short);
+    let limiter = [("limiter".to_owned(), Value::Switch(true))].into();
+    let new = NewNode { kind: NodeKind::Master, name: Some("loud".into()), channels: None, params: limiter };
+    let refused = apply(&session, &Command::AddNode(new)).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::OutOfRange, "{refused:?}");
+}
+
 proptest! {
     /// Long enough for the room between two places to run out, again and again.
     #[test]
