@@ -58,8 +58,8 @@ fn random_command(rng: &mut Rng, session: &Session, scene: &Scene) -> Command {
                 params::Unit::Switch => Value::Switch(rng.percent(50)),
                 params::Unit::Decibels => Value::Number(rng.range(0, 200) as f64 / 10.0 - 20.0),
                 params::Unit::Pan => Value::Number(rng.range(0, 20) as f64 / 10.0 - 1.0),
-                params::Unit::Choice(names) => Value::name(*rng.pick(names)),
-                params::Unit::Pattern => Value::name(*rng.pick(&["auto", "Xx", "X.o.x"])),
+                params::Unit::Choice(names) => Value::name(rng.pick::<&str>(names)),
+                params::Unit::Pattern => Value::name(rng.pick::<&str>(&["auto", "Xx", "X.o.x"])),
                 params::Unit::Milliseconds => Value::Number(rng.range(0, 50) as f64),
                 _ => Value::Number(rng.range(0, 2000) as f64),
             };

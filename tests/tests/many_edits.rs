@@ -150,7 +150,7 @@ fn edit(rng: &mut Rng, session: &Session) -> Command {
         58..61 => set(strip, "solo", rng.below(2) as f64),
         61..63 => match rng.below(5) {
             0 | 1 => set("vca", "gain", -rng.tenths(0, 120)),
-            2 => set("vca", *rng.pick(&["mute", "solo"]), rng.below(2) as f64),
+            2 => set("vca", rng.pick::<&str>(&["mute", "solo"]), rng.below(2) as f64),
             3 => members("vca", &[strip]),
             _ => Command::RemoveMembers { group: "vca".into(), nodes: vec![strip.into()] },
         },

@@ -132,7 +132,7 @@ fn some_edit(rng: &mut Rng) -> Command {
         18 => match rng.below(6) {
             0 => set(output, "delay", rng.tenths(0, 300)),
             1 => set(strip, "trim", -rng.tenths(0, 60)),
-            2 => set("v", *rng.pick(&["mute", "solo"]), rng.below(2) as f64),
+            2 => set("v", rng.pick::<&str>(&["mute", "solo"]), rng.below(2) as f64),
             3 => set("v", "gain", -rng.tenths(0, 60)),
             4 => members("v", &[strip]),
             _ => Command::RemoveMembers { group: "v".into(), nodes: vec![strip.into()] },
