@@ -22,7 +22,7 @@ pub struct Level {
     pub hold: f32,
 }
 
-/// The levels of some channels: [`Gauge`] writes them, anybody reads.
+/// The levels of some channels: the audio thread writes them, anybody reads.
 #[derive(Debug)]
 pub struct Meter {
     channels: Box<[Channel]>,

@@ -163,6 +163,7 @@ fn octaves(samples: &[f32], rate: f64, centres: &[f64]) -> Vec<f64> {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the figures are to be read")]
 fn the_demo_is_worth_hearing() {
     const END: usize = 1_824_000;
     let dir = tempfile::tempdir().unwrap();
