@@ -9,6 +9,7 @@ use crate::{
     dsp::{
         compressor::{Compressor, Curve, Rms},
         design::{Kind, Shape},
+        finite,
         gate::{Gate, Limits},
         sample,
         svf::{Step, Svf},
@@ -103,7 +104,7 @@ impl Dynamics {
         for channel in 0..self.channels {
             let key = &io.input(first + channel)[piece.clone()];
             for ((x, peak), level) in key.iter().zip(&mut peaks).zip(&mut levels) {
-                let mut x = f64::from(*x);
+                let mut x = f64::from(finite(*x));
                 if self.low_cut_on {
                     [x] = self.filters[channel].next(&self.low_cut, [x]);
                 }
@@ -122,7 +123,7 @@ impl Dynamics {
                 on => 1.0 + (gain - 1.0) * f64::from(on),
             };
             if !self.gate_on.is_silent(n) {
-                *gain = part(&self.gate_on, self.gate.next(peaks[offset]));
+                *gain = part(&self.gate_on, self.gate.next(n, peaks[offset]));
                 lowest = lowest.min(*gain);
             }
             if !self.compressor_on.is_silent(n) {
@@ -190,7 +191,7 @@ impl Processor for Dynamics {
             "gate_release" => self.limits.release = seconds,
             _ => return,
         }
-        self.gate.set(&self.limits);
+        self.gate.set(&self.limits, frame, fade);
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    bench::{n, node, noise, run, same, setting},
+    bench::{built, n, node, noise, play, run, same, setting},
     dsp,
 };
 
@@ -40,6 +40,31 @@ proptest! {
             ("compressor", n(0.0), 1600),
             ("compressor", n(1.0), 2000),
             ("bypass", n(1.0), 2200),
+        ];
+        let settings = moves.map(|(param, value, frame)| setting(&node, param, value, frame));
+        let input = breathing(4, 2500);
+        let whole = run(&node, &input, &settings, &[2500]);
+        same("blocks", &whole, &run(&node, &input, &settings, &blocks));
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_bits_while_the_range_moves(blocks in prop::collection::vec(1usize..300, 1..12)) {
+        let set = [
+            ("gate", n(1.0)),
+            ("gate_threshold", n(-20.0)),
+            ("gate_hold", n(2.0)),
+            ("gate_attack", n(5.0)),
+            ("gate_release", n(5.0)),
+        ];
+        let node = dynamics(2, &set);
+        let moves = [
+            ("gate_range", n(-20.0), 90),
+            ("gate_range", n(-50.0), 200),
+            ("gate_range", n(0.0), 401),
+            ("gate_range", Value::Silence, 900),
+            ("gate_range", n(-6.0), 1000),
+            ("gate_release", n(50.0), 1100),
+            ("gate_range", n(-40.0), 1700),
         ];
         let settings = moves.map(|(param, value, frame)| setting(&node, param, value, frame));
         let input = breathing(4, 2500);
@@ -145,4 +170,57 @@ fn the_gate_shuts_noise_and_lets_music_through() {
     assert_eq!(output[1][4800 + 479], 0.001);
     assert!(output[1][4800 + 481] < 0.001);
     assert_eq!((output[0][23_999], output[1][23_999]), (0.0, 0.0));
+}
+
+/// A frame of a fade of 240 from −60 to −20 dB moves the gain by 0.0004.
+#[test]
+fn the_range_of_a_closed_gate_turns_without_a_click() {
+    let node = dynamics(1, &[("gate", n(1.0)), ("gate_threshold", n(0.0)), ("compressor", n(0.0))]);
+    let input = [vec![0.5; 4800], vec![0.0; 4800]];
+    for block in [1, 64, 4800] {
+        let output = &run(&node, &input, &[setting(&node, "gate_range", n(-20.0), 1000)], &[block])[0];
+        assert!((dsp::decibels(output[1000].into()) + 66.02).abs() < 0.01);
+        assert!((dsp::decibels(output[1240].into()) + 26.02).abs() < 0.01);
+        let step = output.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
+        assert!(step < 0.00022, "{step} in blocks of {block}");
+    }
+}
+
+/// A sum of links may be infinite or no number: it is silence to what is listened to, and leaves to be counted.
+#[test]
+fn what_is_no_number_does_not_stay() {
+    for (detector, sidechain) in [("rms", 0.0), ("peak", 0.0), ("rms", 1.0), ("peak", 1.0)] {
+        let set = [
+            ("gate", n(1.0)),
+            ("gate_threshold", n(-20.0)),
+            ("threshold", n(-30.0)),
+            ("detector", Value::name(detector)),
+            ("sidechain", n(sidechain)),
+        ];
+        for low_cut in [0.0, 1.0] {
+            let node = dynamics(2, &[&set[..], &[("low_cut", n(low_cut))]].concat());
+            let mut clean = breathing(4, 2500);
+            let mut input = clean.clone();
+            let bad = [
+                (0, 400, f32::INFINITY),
+                (1, 700, f32::NAN),
+                (1, 701, f32::NEG_INFINITY),
+                (2, 500, f32::NAN),
+                (3, 900, f32::INFINITY),
+            ];
+            for (channel, frame, x) in bad {
+                (input[channel][frame], clean[channel][frame]) = (x, 0.0);
+            }
+            let mut processor = built(&node);
+            let mut output = play(&mut *processor.processor, &node, &input, &[], &[333]);
+            let mut wanted = run(&node, &clean, &[], &[333]);
+            for (channel, frame, _) in bad.into_iter().filter(|(channel, ..)| *channel < 2) {
+                assert!(!output[channel][frame].is_finite());
+                (output[channel][frame], wanted[channel][frame]) = (0.0, 0.0);
+            }
+            same("the rest", &output, &wanted);
+            let reduction = processor.meter.unwrap().take_reduction().unwrap();
+            assert!(reduction > 1.0 && reduction.is_finite());
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     dsp::{
         design::Kind,
         equalizer::{BANDS, Change, Equalizer, LANES, STEP},
-        sample,
+        finite, sample,
     },
     factor, number,
 };
@@ -49,7 +49,7 @@ impl Eq {
             let samples = &mut samples[..piece.len()];
             for (lane, channel) in channels.clone().enumerate() {
                 let input = &io.input(channel)[piece.clone()];
-                samples.iter_mut().zip(input).for_each(|(frame, x)| frame[lane] = f64::from(*x));
+                samples.iter_mut().zip(input).for_each(|(frame, x)| frame[lane] = finite(*x).into());
             }
             self.equalizer.filter(pair, samples);
             for (lane, channel) in channels.enumerate() {
@@ -58,7 +58,9 @@ impl Eq {
                 for (n, ((y, x), wet)) in (frame + piece.start as u64..)
                     .zip(y[piece.clone()].iter_mut().zip(&x[piece.clone()]).zip(wet))
                 {
-                    *y = passed_by(wet * self.gain.at(n), *x, self.bypass.at(n));
+                    // What is not finite leaves as it came, so that it is counted.
+                    let wet = if x.is_finite() { wet * self.gain.at(n) } else { *x };
+                    *y = passed_by(wet, *x, self.bypass.at(n));
                 }
             }
         }

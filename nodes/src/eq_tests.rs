@@ -82,6 +82,25 @@ fn flat_or_bypassed_it_is_the_input_bit_for_bit() {
     same("bypassed", &run(&bypassed, &input, &[], &[480]), &input);
 }
 
+/// A sum of links may be infinite or no number: the filters hear silence instead, and what leaves is left to be counted.
+#[test]
+fn what_is_no_number_does_not_stay() {
+    let (node, settings) = moving();
+    let mut clean = noise(3, 2500);
+    let mut input = clean.clone();
+    let bad = [(0, 10, f32::INFINITY), (1, 700, f32::NAN), (1, 701, f32::NEG_INFINITY), (2, 2000, f32::NAN)];
+    for (channel, frame, x) in bad {
+        (input[channel][frame], clean[channel][frame]) = (x, 0.0);
+    }
+    let mut output = run(&node, &input, &settings, &[333]);
+    let mut wanted = run(&node, &clean, &settings, &[333]);
+    for (channel, frame, _) in bad {
+        assert!(!output[channel][frame].is_finite());
+        (output[channel][frame], wanted[channel][frame]) = (0.0, 0.0);
+    }
+    same("the rest", &output, &wanted);
+}
+
 /// The level of a sine that has settled, at the output.
 fn measured(node: &Node, frequency: f64) -> f64 {
     let sine = |n: usize| (TAU * frequency * n as f64).sin() as f32;

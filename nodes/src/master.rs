@@ -6,7 +6,7 @@ use aulos_protocol::{Control, Node, Rate};
 
 use crate::{
     Cycle, Fade, Io, Meter, Processor, Progress, Setting,
-    dsp::{self, limiter::Limiter, loudness::LoudnessMeter},
+    dsp::{self, finite, limiter::Limiter, loudness::LoudnessMeter},
     factor, number,
     strip::Strip,
 };
@@ -84,11 +84,6 @@ impl Master {
             meter.set_loudness(&self.loudness.measured());
         }
     }
-}
-
-/// What is no number is stopped behind the stage; it must not stay in a filter until then.
-fn finite(x: f32) -> f32 {
-    if x.is_finite() { x } else { 0.0 }
 }
 
 impl Processor for Master {

@@ -6,7 +6,7 @@
 
 use super::{decibels, factor};
 
-/// Below this many dB a reduction is none.
+/// Below this many dB a reduction that is let go is none.
 const NONE: f64 = 1e-6;
 
 /// Time constant of the RMS detector, in seconds.
@@ -77,7 +77,8 @@ impl Compressor {
         let wanted = self.curve.reduction(decibels(level));
         let kept = if wanted > self.reduction { self.attack } else { self.release };
         self.reduction = kept * self.reduction + (1.0 - kept) * wanted;
-        if self.reduction < NONE {
+        // Not while it attacks: the first frame of a slow attack may be less than that.
+        if wanted == 0.0 && self.reduction < NONE {
             self.reduction = 0.0;
         }
         factor(-self.reduction)
@@ -188,6 +189,23 @@ mod tests {
         // It comes to rest again.
         (0..20_000).for_each(|_| _ = compressor.next(0.0));
         assert_eq!(compressor.next(0.0), 1.0);
+    }
+
+    /// However little is wanted, and however little of it comes with a frame.
+    #[test]
+    fn a_slow_attack_has_no_dead_zone() {
+        let curve = Curve { threshold: -20.0, ratio: 4.0, knee: 0.0 };
+        for rate in [48_000.0, 384_000.0] {
+            for over in [0.0001, 0.01, 0.3] {
+                let mut compressor = Compressor::new(rate, curve);
+                compressor.set_attack(1.0);
+                let level = factor(-20.0 + over);
+                (0..rate as usize).for_each(|_| _ = compressor.next(level));
+                let wanted = 0.75 * over * (1.0 - (-1f64).exp());
+                let error = (compressor.reduction() / wanted - 1.0).abs();
+                assert!(error < 1e-6, "{over} dB at {rate} Hz: {}", compressor.reduction());
+            }
+        }
     }
 
     #[test]

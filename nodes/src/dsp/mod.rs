@@ -23,6 +23,14 @@ pub fn sample(x: f64) -> f32 {
     if x.abs() < SILENCE { 0.0 } else { x as f32 }
 }
 
+/// A sample as a stage with a memory takes it in: infinities and what is no number are silence.
+///
+/// Sums of links may be either, as only what leaves a stage is made finite. A filter would never forget it.
+#[inline]
+pub fn finite(x: f32) -> f32 {
+    if x.is_finite() { x } else { 0.0 }
+}
+
 /// A factor in dB; no less than −200.
 pub fn decibels(factor: f64) -> f64 {
     20.0 * factor.max(1e-10).log10()
