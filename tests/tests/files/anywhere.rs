@@ -59,6 +59,10 @@ fn a_thousand_locates_and_loops_give_the_samples_of_a_straight_render() {
     let args = ["--driver", "stepped", "--block", "1024", "--play", "--session", folder.to_str().unwrap()];
     let mut server = Server::start(args.into_iter().chain(["--capture", file.to_str().unwrap()]));
     let mut client = server.client();
+    let mut order = |command: Command| {
+        let done = client.command(command.clone());
+        assert!(done.is_ok(), "{command:?}: {done:?}: {}", server.log());
+    };
     let mut rng = Rng::new(4);
     // Where on the timeline each stretch that is played begins, and how long it is.
     let mut stretches: Vec<(usize, usize)> = Vec::new();
@@ -66,17 +70,17 @@ fn a_thousand_locates_and_loops_give_the_samples_of_a_straight_render() {
     for round in 0..1_000 {
         let from = number(end - 20_000);
         if round % 10 != 0 {
-            apply(&mut client, Command::Locate { position: at(from) });
+            order(Command::Locate { position: at(from) });
             let blocks: Vec<u32> = (0..1 + number(3)).map(|_| 1 + number(1_024) as u32).collect();
             stretches.push((from, blocks.iter().map(|block| *block as usize).sum()));
-            apply(&mut client, Command::Step { blocks });
+            order(Command::Step { blocks });
             continue;
         }
         // Into a loop shortly before its end, and several times round.
         let length = 480 + number(6_000);
         let before = 1 + number(length - 1);
-        apply(&mut client, Command::Loop { start: Some(at(from)), end: Some(at(from + length)) });
-        apply(&mut client, Command::Locate { position: at(from + length - before) });
+        order(Command::Loop { start: Some(at(from)), end: Some(at(from + length)) });
+        order(Command::Locate { position: at(from + length - before) });
         stretches.push((from + length - before, before));
         let rounds = 1 + number(3);
         stretches.extend((0..rounds).map(|_| (from, length)));
@@ -84,9 +88,9 @@ fn a_thousand_locates_and_loops_give_the_samples_of_a_straight_render() {
         while left > 0 {
             let blocks = (1 + number(1_024)).min(left);
             left -= blocks;
-            apply(&mut client, Command::Step { blocks: vec![blocks as u32] });
+            order(Command::Step { blocks: vec![blocks as u32] });
         }
-        apply(&mut client, Command::Loop { start: None, end: None });
+        order(Command::Loop { start: None, end: None });
     }
     assert!(server.terminate().success(), "{}", server.log());
     let played = read_wav(&file);
