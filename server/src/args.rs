@@ -175,6 +175,7 @@ impl Args {
                 format: self.sample_format,
                 jack_name: self.jack_name.clone(),
                 connect: !self.no_connect,
+                impose_block: false,
             },
             play: self.play,
         })

@@ -128,6 +128,7 @@ impl Control {
             kind,
             device: device.or_else(|| before.device.clone()),
             block: block.unwrap_or(before.block),
+            impose_block: block.is_some(),
             ..before
         };
         self.driver.set(setup, Box::new(move |done| answer(done.map(|()| Reply::Done))));

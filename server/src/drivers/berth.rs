@@ -106,9 +106,10 @@ impl Berth {
                 && self.right.compare_exchange(right, pack(number, NOBODY), AcqRel, Acquire).is_ok()
     }
 
-    /// Gives the right from the driver with this number to the stand-in; without effect if it has none any more.
-    fn give_back(&self, number: u32) {
-        let stand_in = pack(STAND_IN, NOBODY);
+    /// Gives the right from the driver with this number to the stand-in, and invites `next`; without effect if it has
+    /// none any more.
+    fn give_back(&self, number: u32, next: u32) {
+        let stand_in = pack(STAND_IN, next);
         let _ = self.right.compare_exchange(pack(number, NOBODY), stand_in, AcqRel, Acquire);
     }
 
@@ -158,7 +159,8 @@ impl Hold {
         }
         let device = *number != STAND_IN;
         if rate.is_some_and(|rate| rate != seat.rate()) {
-            berth.give_back(*number);
+            // An engine of its rate may be on its way; one of another rate has taken the place of its own.
+            berth.give_back(*number, if was_inside { NOBODY } else { *number });
             return None;
         }
         match (was_inside, device) {
@@ -168,7 +170,7 @@ impl Hold {
         }
         berth.beat.store(monotonic::now(), Relaxed);
         if device && berth.leaves.load(Relaxed) && seat.leave() {
-            berth.give_back(*number);
+            berth.give_back(*number, NOBODY);
             return None;
         }
         *inside = true;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aulos_protocol::{Error, Rate};
+use aulos_protocol::{Error, ErrorCode, Rate};
 
 use super::{Setup, Stats, berth::Berth, jack};
 use crate::library::ReadAhead;
@@ -40,9 +40,9 @@ pub struct Facts {
     pub playback: usize,
     /// Channels that it records.
     pub capture: usize,
-    /// How many frames after the engine's time its outputs are heard, by what it says itself.
+    /// How many frames of the session after the engine's time its outputs are heard, by what it says itself.
     pub playback_latency: u64,
-    /// How many frames before the engine's time its inputs were sound.
+    /// How many frames of the session before the engine's time its inputs were sound.
     pub capture_latency: u64,
 }
 
@@ -81,6 +81,17 @@ pub trait Device: Send {
 
     /// Closes it. May take its time, and may never come back if the other side is dead.
     fn close(self: Box<Self>);
+}
+
+/// What is told of a device whose rate is not that of the session.
+pub fn resampled(device: &str, session: Rate, rate: Rate) -> Option<Error> {
+    (session != rate).then(|| {
+        let (session, hz) = (session.hz(), rate.hz());
+        let text = format!("{device} runs at {hz} Hz, the session at {session} Hz: it is resampled");
+        Error::new(ErrorCode::Unavailable, text)
+            .expected("equal rates, so that the device gets the samples as they are")
+            .remedy(format!("run it at {session} Hz, or make a session of {hz} Hz"))
+    })
 }
 
 /// What a device needs to be opened.

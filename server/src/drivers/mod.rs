@@ -9,8 +9,10 @@ mod capture;
 mod choose;
 mod device;
 mod dummy;
+mod edge;
 mod free;
 mod jack;
+mod keeper;
 mod list;
 mod monotonic;
 mod realtime;
@@ -147,6 +149,8 @@ pub struct Setup {
     pub jack_name: String,
     /// Whether new JACK ports of outputs are connected to the hardware.
     pub connect: bool,
+    /// Whether a server that has a block of its own is asked for this one.
+    pub impose_block: bool,
 }
 
 impl Setup {
@@ -293,7 +297,8 @@ impl Driver {
             links: jack::Remembered::default(),
         };
         // A device calls from the first frame on: the dummy clock only comes when it does not.
-        let first = if kind.is_live() { Some(supervisor::first(&opening)?) } else { None };
+        let crew = keeper::Crew::default();
+        let first = if kind.is_live() { Some(supervisor::first(&opening, &counters, &crew)?) } else { None };
         let capture = match &setup.file {
             Some(path) => Some(Capture::create(path, rate, setup.playback)?),
             None => None,
@@ -310,7 +315,7 @@ impl Driver {
             rate,
             left: setup.frames,
         };
-        let waited_for = first.as_ref().is_some_and(|first| first.opened.is_some());
+        let waited_for = first.as_ref().is_some_and(|first| first.device.is_some());
         let thread = std::thread::Builder::new()
             .name("aulos-audio".into())
             .spawn(move || {
@@ -339,7 +344,9 @@ impl Driver {
             .map_err(|error| Error::io("start the audio thread", &error))?;
         let dummy = thread.thread().clone();
         let supervisor = match first {
-            Some(first) => Some(Supervisor::start(opening, first, counters, block, dummy)?),
+            Some(first) => {
+                Some(Supervisor::start(supervisor::Post { opening, first, crew, counters, block, dummy })?)
+            }
             None => None,
         };
         // The thread waits for it, and has not ended.

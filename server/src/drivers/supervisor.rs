@@ -1,7 +1,7 @@
-//! Looks after the device: opens it, hands it the engine, notices when it is lost, has the dummy clock stand in,
+//! Looks after the device: has it opened, hands it the engine, notices when it is lost, has the dummy clock stand in,
 //! and takes it up again.
 //!
-//! What may hang because another process is dead (opening and closing) runs on threads of its own, so that the
+//! What may hang because another process is dead runs on the device's own thread ([`super::keeper`]), so that the
 //! supervisor always answers.
 
 use std::{
@@ -19,8 +19,8 @@ use aulos_protocol::{Error, ErrorCode, Rate};
 
 use super::{
     Kind, Setup,
-    choose::{self, Choice},
-    device::{Device, Facts, Loss, Opening, Wanted},
+    device::{Facts, Loss, Opening, Wanted},
+    keeper::{Changed, Crew, Kept, Pending, Started},
 };
 
 /// How often the supervisor looks around by itself.
@@ -33,6 +33,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 const FIRST_CALL: Duration = Duration::from_secs(5);
 /// How long a fade-out at the end is waited for.
 const LEAVE: Duration = Duration::from_millis(200);
+/// How long a device may take to be opened or changed when somebody waits for it.
+const CHANGE: Duration = Duration::from_secs(5);
 /// How long a device may take to be closed at the end.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -150,19 +152,21 @@ fn busy() -> Error {
 
 /// A device that runs.
 struct Running {
-    device: Box<dyn Device>,
+    device: Kept,
     since: Instant,
     /// Whether it has called the engine.
     called: bool,
 }
 
-/// The device that is being opened.
-type Pending = Receiver<Result<Choice, Error>>;
-
 /// A change of the driver that is under way.
 struct Change {
+    setup: Setup,
+    /// What was used before; the reason for it.
     before: (Setup, Kind, Option<String>),
     answer: Answer,
+    since: Instant,
+    /// Where a device that goes on says what has become of its block; otherwise one is being opened.
+    block: Option<Receiver<Changed>>,
 }
 
 /// The supervisor, on its thread.
@@ -171,6 +175,7 @@ pub struct Supervisor {
     /// What is used of what was asked for.
     kind: Kind,
     opening: Opening,
+    crew: Crew,
     counters: Arc<Counters>,
     block: Arc<AtomicU32>,
     dummy: Thread,
@@ -187,31 +192,33 @@ pub struct Supervisor {
 ///
 /// # Errors
 /// Why it cannot be opened.
-pub fn first(opening: &Opening) -> Result<Choice, Error> {
-    let opened = begin(opening.clone())?;
+pub fn first(opening: &Opening, counters: &Arc<Counters>, crew: &Crew) -> Result<Started, Error> {
     const PATIENCE: Duration = Duration::from_secs(15);
-    opened.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorCode::Unavailable,
-            format!("the {} driver does not answer", opening.setup.kind.name()),
-        )
-        .remedy("see whether the sound server hangs, or start with --driver dummy"))
+    let pending = crew.begin(opening.clone(), counters.clone())?;
+    pending.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        Err(silence(opening.setup.kind)
+            .remedy("see whether the sound server hangs, or start with --driver dummy"))
     })
 }
 
-fn begin(opening: Opening) -> Result<Pending, Error> {
-    let (opened, pending) = sync_channel(1);
-    std::thread::Builder::new()
-        .name("aulos-open".into())
-        .spawn(move || {
-            if let Err(unwanted) = opened.send(choose::open(&opening))
-                && let Ok(Choice { opened: Some(opened), .. }) = unwanted.0
-            {
-                opened.device.close();
-            }
-        })
-        .map_err(|error| Error::io("start a thread", &error))?;
-    Ok(pending)
+fn silence(kind: Kind) -> Error {
+    Error::new(ErrorCode::Unavailable, format!("the {} driver does not answer", kind.name()))
+}
+
+/// What the supervisor is started with.
+pub struct Post {
+    /// What is to be opened.
+    pub opening: Opening,
+    /// What was opened first.
+    pub first: Started,
+    /// Whose threads keep the devices.
+    pub crew: Crew,
+    /// The engine's counters.
+    pub counters: Arc<Counters>,
+    /// Frames in a cycle of the dummy clock.
+    pub block: Arc<AtomicU32>,
+    /// The thread of the dummy clock.
+    pub dummy: Thread,
 }
 
 impl Supervisor {
@@ -219,24 +226,17 @@ impl Supervisor {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(
-        opening: Opening,
-        first: Choice,
-        counters: Arc<Counters>,
-        block: Arc<AtomicU32>,
-        dummy: Thread,
-    ) -> Result<Handle, Error> {
+    pub fn start(post: Post) -> Result<Handle, Error> {
+        let Post { opening, first, crew, counters, block, dummy } = post;
         let setup = Setup { kind: first.kind, ..opening.setup.clone() };
-        let shown = Shown::new(setup);
-        let board = Arc::new(Board { shown: Mutex::new(shown) });
+        let board = Arc::new(Board { shown: Mutex::new(Shown::new(setup)) });
         let (orders, inbox) = sync_channel(256);
         let (news, told) = sync_channel(256);
-        let setup = opening.setup.clone();
-        let kind = first.kind;
         let mut supervisor = Self {
-            setup,
-            kind,
+            setup: opening.setup.clone(),
+            kind: first.kind,
             opening,
+            crew,
             counters,
             block,
             dummy,
@@ -258,11 +258,13 @@ impl Supervisor {
     fn run(mut self, inbox: &Receiver<Order>) {
         loop {
             match inbox.recv_timeout(TICK) {
-                Ok(Order::Wanted(wanted)) => self.opening.wanted = wanted,
-                Ok(Order::Engine(counters, rate)) => {
-                    self.counters = counters;
-                    self.set_rate(rate);
+                Ok(Order::Wanted(wanted)) => {
+                    if let Some(running) = &self.running {
+                        running.device.want(&wanted);
+                    }
+                    self.opening.wanted = wanted;
                 }
+                Ok(Order::Engine(counters, rate)) => self.set_engine(counters, rate),
                 Ok(Order::Set(setup, answer)) => self.set(*setup, answer),
                 Ok(Order::Stop(done)) => {
                     self.stop();
@@ -279,6 +281,7 @@ impl Supervisor {
 
     fn tick(&mut self) {
         self.look_at_pending();
+        self.look_at_block();
         self.look_at_running();
         if self.running.is_none()
             && self.pending.is_none()
@@ -293,29 +296,32 @@ impl Supervisor {
     fn open(&mut self) {
         let mut opening = self.opening.clone();
         opening.setup = Setup { kind: self.kind, ..self.setup.clone() };
-        match begin(opening) {
+        match self.crew.begin(opening, self.counters.clone()) {
             Ok(pending) => self.pending = Some((pending, Instant::now())),
             Err(error) => self.failed(error),
         }
     }
 
     fn look_at_pending(&mut self) {
-        const LONG: Duration = Duration::from_secs(5);
         let Some((pending, since)) = &self.pending else { return };
         match pending.try_recv() {
+            Err(TryRecvError::Empty) if since.elapsed() <= CHANGE => {}
+            Err(TryRecvError::Empty) if self.change.is_some() => {
+                // Should it come back after all, its thread closes what it has opened.
+                self.pending = None;
+                self.failed(silence(self.kind).remedy("see whether the sound server hangs"));
+            }
             Err(TryRecvError::Empty) => {
-                if since.elapsed() > LONG {
-                    let text = format!("opening the {} driver has not come back yet", self.kind.name());
-                    self.show(|shown| shown.lost = Some(text));
-                }
+                let text = format!("opening the {} driver has not come back yet", self.kind.name());
+                self.show(|shown| shown.lost = Some(text));
             }
             Err(TryRecvError::Disconnected) => {
                 self.pending = None;
                 self.failed(Error::new(ErrorCode::Internal, "the thread that opens the device panicked"));
             }
-            Ok(Ok(choice)) => {
+            Ok(Ok(started)) => {
                 self.pending = None;
-                self.adopt(choice);
+                self.adopt(started);
                 if let Some(change) = self.change.take() {
                     (change.answer)(Ok(()));
                 }
@@ -328,28 +334,33 @@ impl Supervisor {
     }
 
     /// Has what was opened call the engine.
-    fn adopt(&mut self, choice: Choice) {
-        self.kind = choice.kind;
-        let reason = choice.reason.or_else(|| self.board.shown().reason);
-        let facts = choice.opened.as_ref().map(|opened| opened.device.facts());
+    fn adopt(&mut self, started: Started) {
+        let Started { kind, reason, device, warnings } = started;
+        self.kind = kind;
+        self.setup.impose_block = false;
+        let reason = reason.or_else(|| self.board.shown().reason);
+        let facts = device.as_ref().map(Kept::facts);
         match (&facts, &reason) {
             (Some(facts), _) => tracing::info!(
                 "the {} driver runs: {}, {} Hz, {} frames{}",
-                choice.kind.name(),
+                kind.name(),
                 facts.name,
                 facts.rate.hz(),
                 facts.block,
                 reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
             ),
-            (None, Some(reason)) => tracing::info!("the {} driver runs ({reason})", choice.kind.name()),
+            (None, Some(reason)) => tracing::info!("the {} driver runs ({reason})", kind.name()),
             (None, None) => {}
         }
-        if let Some(opened) = choice.opened {
-            opened.warnings.into_iter().for_each(|warning| self.tell(News::Warning(warning)));
-            self.opening.berth.invite(opened.device.number());
-            self.running = Some(Running { device: opened.device, since: Instant::now(), called: false });
+        warnings.into_iter().for_each(|warning| self.tell(News::Warning(warning)));
+        if let Some(device) = device {
+            // They may be others since it was opened.
+            device.want(&self.opening.wanted);
+            device.count_by(&self.counters);
+            self.opening.berth.invite(device.number());
+            self.running = Some(Running { device, since: Instant::now(), called: false });
         }
-        let setup = Setup { kind: choice.kind, ..self.setup.clone() };
+        let setup = Setup { kind, ..self.setup.clone() };
         self.show(|shown| *shown = Shown { setup, reason, facts, lost: None, losses: shown.losses });
     }
 
@@ -376,26 +387,24 @@ impl Supervisor {
     fn look_at_running(&mut self) {
         let Some(running) = &mut self.running else { return };
         let berth = &self.opening.berth;
-        let number = running.device.number();
-        let held = berth.is_held_by(number);
+        let held = berth.is_held_by(running.device.number());
         running.called |= held;
         let facts = running.device.facts();
         let idle = Duration::from_nanos(berth.idle_ns());
         let most = SILENCE
             + Duration::from_nanos(super::monotonic::duration_ns(u64::from(facts.block) * 8, facts.rate));
-        let loss = match running.device.tend(&self.opening.wanted, self.counters.frame()) {
-            Err(loss) => Some(loss),
-            Ok(()) if running.called && !held => {
-                Some(Loss::passing(other_rate(self.opening.rate, facts.rate)))
-            }
-            Ok(()) if running.called && idle > most => {
+        let loss = running.device.loss().or_else(|| {
+            if running.called && !held {
+                // It was opened for the rate of the session before.
+                Some(Loss::passing("the session has another rate"))
+            } else if running.called && idle > most {
                 Some(Loss::passing(format!("it has not called for {:.1} s", idle.as_secs_f64())))
-            }
-            Ok(()) if !running.called && running.since.elapsed() > FIRST_CALL => {
+            } else if !running.called && running.since.elapsed() > FIRST_CALL {
                 Some(Loss::passing("it does not call"))
+            } else {
+                None
             }
-            Ok(()) => None,
-        };
+        });
         match loss {
             Some(loss) => self.lose(loss),
             None => self.show(|shown| shown.facts = Some(facts)),
@@ -407,9 +416,7 @@ impl Supervisor {
         self.opening.berth.take_back();
         self.dummy.unpark();
         tracing::warn!("the {} driver is lost: {}; the dummy clock stands in", self.kind.name(), loss.reason);
-        if let Some(running) = self.running.take() {
-            close(running.device);
-        }
+        self.running = None;
         self.retry = loss.retry.then(|| Instant::now() + RETRY);
         self.show(|shown| {
             (shown.facts, shown.lost) = (None, Some(loss.reason));
@@ -419,25 +426,34 @@ impl Supervisor {
 
     /// Has the device fade out and closes it; what tells when it is closed.
     fn retire(&mut self) -> Option<Receiver<()>> {
-        let running = self.running.take()?;
+        let Running { device, .. } = self.running.take()?;
         let berth = &self.opening.berth;
         berth.ask_to_leave();
         let begun = Instant::now();
-        while berth.is_held_by(running.device.number()) && begun.elapsed() < LEAVE {
+        while berth.is_held_by(device.number()) && begun.elapsed() < LEAVE {
             std::thread::sleep(Duration::from_millis(1));
         }
         berth.take_back();
         self.dummy.unpark();
-        Some(close(running.device))
+        Some(device.close())
     }
 
-    fn set_rate(&mut self, rate: Rate) {
-        self.opening.rate = rate;
-        let facts = self.running.as_ref().map(|running| running.device.facts());
-        if let Some(facts) = facts.filter(|facts| facts.rate != rate) {
-            self.retire();
-            self.retry = Some(Instant::now());
-            self.show(|shown| (shown.facts, shown.lost) = (None, Some(other_rate(rate, facts.rate))));
+    /// Has the device opened anew if the engine that sits down has another rate.
+    fn set_engine(&mut self, counters: Arc<Counters>, rate: Rate) {
+        if let Some(running) = &self.running {
+            running.device.count_by(&counters);
+        }
+        self.counters = counters;
+        if rate == std::mem::replace(&mut self.opening.rate, rate) {
+            return;
+        }
+        if self.running.is_some() || self.pending.is_some() {
+            let closed = self.retire();
+            // A device is rarely opened twice.
+            let _ = closed.map(|closed| closed.recv_timeout(CLOSE));
+            self.pending = None;
+            self.show(|shown| shown.facts = None);
+            self.open();
         }
     }
 
@@ -454,28 +470,55 @@ impl Supervisor {
             self.show(|shown| *shown = Shown { losses: shown.losses, ..Shown::new(setup) });
             return answer(Ok(()));
         }
-        let only_block = Setup { block: self.setup.block, ..setup.clone() } == self.setup;
-        if only_block && let Some(running) = &mut self.running {
-            match running.device.set_block(setup.block) {
-                Ok(true) => {
-                    self.setup = setup;
-                    return answer(Ok(()));
-                }
-                Ok(false) => {}
-                Err(error) => return answer(Err(error)),
-            }
-        }
         let before = (self.setup.clone(), self.kind, self.board.shown().reason);
+        let mut change = Change { setup, before, answer, since: Instant::now(), block: None };
+        let now = Setup { kind: self.kind, ..self.setup.clone() };
+        let only_block =
+            Setup { block: now.block, impose_block: now.impose_block, ..change.setup.clone() } == now;
+        match &self.running {
+            Some(running) if only_block => match running.device.set_block(change.setup.block) {
+                Ok(answered) => {
+                    change.block = Some(answered);
+                    self.change = Some(change);
+                }
+                Err(error) => (change.answer)(Err(error)),
+            },
+            _ => self.reopen(change),
+        }
+    }
+
+    /// Opens what a change asks for, in the place of what runs.
+    fn reopen(&mut self, change: Change) {
         if let Some(closed) = self.retire() {
             // A device is rarely opened twice.
             let _ = closed.recv_timeout(CLOSE);
         }
         (self.pending, self.retry) = (None, None);
-        self.block.store(setup.block, Relaxed);
-        (self.setup, self.kind) = (setup.clone(), setup.kind);
+        self.block.store(change.setup.block, Relaxed);
+        (self.setup, self.kind) = (change.setup.clone(), change.setup.kind);
         self.board.show(|shown| (shown.reason, shown.facts) = (None, None));
-        self.change = Some(Change { before, answer });
+        self.change = Some(Change { block: None, ..change });
         self.open();
+    }
+
+    /// Looks what has become of another block.
+    fn look_at_block(&mut self) {
+        let Some(change) = self.change.take_if(|change| change.block.is_some()) else { return };
+        let answer = change.block.as_ref().map(Receiver::try_recv);
+        match answer {
+            Some(Err(TryRecvError::Empty)) if change.since.elapsed() <= CHANGE => self.change = Some(change),
+            Some(Ok(Ok(true))) => {
+                self.setup.block = change.setup.block;
+                self.block.store(change.setup.block, Relaxed);
+                let block = change.setup.block;
+                self.show(|shown| shown.setup.block = block);
+                (change.answer)(Ok(()));
+            }
+            Some(Ok(Ok(false))) => self.reopen(change),
+            Some(Ok(Err(error))) => (change.answer)(Err(error)),
+            // It hangs, or has gone meanwhile.
+            _ => (change.answer)(Err(silence(self.kind).remedy("see whether the sound server hangs"))),
+        }
     }
 
     fn stop(&mut self) {
@@ -497,22 +540,4 @@ impl Supervisor {
         // Nobody listens any more at the end.
         let _ = self.news.send(news);
     }
-}
-
-fn other_rate(session: Rate, device: Rate) -> String {
-    format!("the session has {} Hz, the device runs at {} Hz", session.hz(), device.hz())
-}
-
-/// Closes a device on a thread of its own: what speaks to a dead server may hang.
-fn close(device: Box<dyn Device>) -> Receiver<()> {
-    let (done, closed) = sync_channel(1);
-    let spawned = std::thread::Builder::new().name("aulos-close".into()).spawn(move || {
-        device.close();
-        // Nobody may wait for it.
-        let _ = done.send(());
-    });
-    if let Err(error) = spawned {
-        tracing::error!("a device cannot be closed: {error}");
-    }
-    closed
 }

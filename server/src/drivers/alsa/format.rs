@@ -26,29 +26,29 @@ pub fn best(has: impl Fn(SampleFormat) -> bool) -> Option<SampleForm> {
 /// Turns what the engine plays into the device's samples.
 pub struct Writer {
     quantiser: Quantiser,
+    channels: usize,
 }
 
 impl Writer {
-    /// For samples of `form`.
-    pub fn new(form: SampleForm) -> Self {
+    /// For samples of `form` in so many channels.
+    pub fn new(form: SampleForm, channels: usize) -> Self {
         let bits = match form {
             SampleForm::S16 => 16,
             SampleForm::S24 => 24,
             SampleForm::S32 | SampleForm::F32 => 32,
         };
-        Self { quantiser: Quantiser::new(bits) }
+        Self { quantiser: Quantiser::new(bits), channels }
     }
 
-    /// [audio thread] Writes `frames` frames of `playback` from the frame `at` of `data` on, which has `channels`
-    /// channels; those that are not played are silent.
-    pub fn write(
-        &mut self,
-        data: &mut Data,
-        at: usize,
-        frames: usize,
-        channels: usize,
-        playback: &[Vec<f32>],
-    ) {
+    /// How many channels the device has.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// [audio thread] Writes `frames` frames of `playback` from the frame `at` of `data` on; channels that are not
+    /// played are silent.
+    pub fn write(&mut self, data: &mut Data, at: usize, frames: usize, playback: &[Vec<f32>]) {
+        let channels = self.channels;
         let range = at * channels..(at + frames) * channels;
         let quantiser = &mut self.quantiser;
         match data.sample_format() {

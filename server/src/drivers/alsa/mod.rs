@@ -4,7 +4,10 @@ mod format;
 mod stream;
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,8 @@ use cpal::{
 
 use super::{
     SampleForm, Stats,
-    device::{Device, Facts, Loss, Opened, Opening, Wanted},
+    device::{Device, Facts, Loss, Opened, Opening, Wanted, resampled},
+    edge::{Crossing, Edge},
     seat::MOST_CHANNELS,
 };
 use format::{Writer, best, format_of};
@@ -32,6 +36,7 @@ struct Alsa {
     playback: Stream,
     capture: Option<Stream>,
     shared: Arc<Shared>,
+    crossing: Crossing,
     number: u32,
     facts: Facts,
 }
@@ -71,40 +76,45 @@ fn find(name: Option<&str>) -> Result<cpal::Device, Error> {
     })
 }
 
-/// What a device can do in one direction, for a session of `rate`.
+/// What a device is to do in one direction.
 struct Able {
+    rate: Rate,
     channels: u16,
     form: SampleForm,
 }
 
-/// Chooses among what a device has: the channels that are asked for, or the next more, or the most.
-fn able(
-    name: &str,
-    ranges: &[SupportedStreamConfigRange],
+/// What is asked of a device in one direction.
+struct Asked {
+    /// The rate that is preferred, and whether no other will do.
     rate: Rate,
+    exactly: bool,
     channels: usize,
     form: Option<SampleForm>,
-) -> Result<Able, Error> {
-    let hz = rate.hz();
+}
+
+/// The rate that a device has next to the one that is wanted: rather a higher one, which loses nothing.
+fn next_rate(ranges: &[SupportedStreamConfigRange], wanted: u32) -> Option<u32> {
+    let nearest = |range: &SupportedStreamConfigRange| {
+        wanted.clamp(range.min_sample_rate(), range.max_sample_rate().max(range.min_sample_rate()))
+    };
+    let rates = || ranges.iter().map(nearest).filter(|hz| Rate::new(*hz).is_some());
+    rates().filter(|hz| *hz >= wanted).min().or_else(|| rates().max())
+}
+
+/// Chooses among what a device has: the rate that is asked for, or the next one; the channels that are asked for, or
+/// the next more, or the most.
+fn able(name: &str, ranges: &[SupportedStreamConfigRange], asked: &Asked) -> Result<Able, Error> {
+    let wanted = asked.rate.hz();
+    let rate = next_rate(ranges, wanted).filter(|hz| *hz == wanted || !asked.exactly).and_then(Rate::new);
+    let Some(rate) = rate else {
+        return Err(unavailable(format!("the device {name} has no rate of {wanted} Hz"))
+            .remedy("use a device that converts, such as default or plughw:..."));
+    };
     let at_rate = |range: &&SupportedStreamConfigRange| {
-        (range.min_sample_rate()..=range.max_sample_rate()).contains(&hz)
+        (range.min_sample_rate()..=range.max_sample_rate()).contains(&rate.hz())
     };
     let fits: Vec<_> = ranges.iter().filter(at_rate).collect();
-    if fits.is_empty() {
-        let mut rates: Vec<String> = ranges
-            .iter()
-            .map(|range| match (range.min_sample_rate(), range.max_sample_rate()) {
-                (min, max) if min == max => format!("{min}"),
-                (min, max) => format!("{min} to {max}"),
-            })
-            .collect();
-        rates.dedup();
-        let text = format!("the session has {hz} Hz, the device {name} has {} Hz", rates.join(", "));
-        return Err(unavailable(text).expected("equal rates").remedy(
-            "use a device that converts, such as default or plughw:..., or make a session of the device's rate",
-        ));
-    }
-    let wanted = channels as u16;
+    let wanted = asked.channels as u16;
     let count = |range: &&&SupportedStreamConfigRange| range.channels();
     let most = MOST_CHANNELS as u16;
     let channels = fits.iter().filter(|range| (wanted..=most).contains(&range.channels())).min_by_key(count);
@@ -115,7 +125,7 @@ fn able(
     };
     let has =
         |format| fits.iter().any(|range| range.channels() == channels && range.sample_format() == format);
-    let form = match form {
+    let form = match asked.form {
         Some(form) if has(format_of(form)) => Some(form),
         Some(form) => {
             return Err(unavailable(format!("the device {name} does not take samples of {}", form.name()))
@@ -128,13 +138,13 @@ fn able(
             .expected("S16, S24, S32 or F32")
             .remedy("use a device that converts, such as default or plughw:...")
     })?;
-    Ok(Able { channels, form })
+    Ok(Able { rate, channels, form })
 }
 
 /// Opens the device.
 ///
 /// # Errors
-/// `Unavailable` if there is none, or it cannot play at the session's rate.
+/// `Unavailable` if there is none, or it cannot play.
 pub fn open(opening: &Opening) -> Result<Opened, Error> {
     hush();
     let setup = &opening.setup;
@@ -146,9 +156,10 @@ pub fn open(opening: &Opening) -> Result<Opened, Error> {
     let name = name_of(&device);
     let plays =
         device.supported_output_configs().map_err(|error| refused(&name, &error))?.collect::<Vec<_>>();
-    let plays = able(&name, &plays, opening.rate, setup.playback, setup.format)?;
-    let mut warnings = Vec::new();
-    let records = match records(opening, &device, &name) {
+    let asked = Asked { rate: opening.rate, exactly: false, channels: setup.playback, form: setup.format };
+    let plays = able(&name, &plays, &asked)?;
+    let mut warnings = Vec::from_iter(resampled(&format!("the device {name}"), opening.rate, plays.rate));
+    let records = match records(setup.capture, &device, &name, plays.rate) {
         Ok(records) => records,
         Err(error) => {
             warnings.push(error);
@@ -170,16 +181,17 @@ pub fn open(opening: &Opening) -> Result<Opened, Error> {
     Ok(Opened { device: Box::new(alsa), warnings })
 }
 
-/// How the device records, if it does.
-fn records(opening: &Opening, device: &cpal::Device, name: &str) -> Result<Option<Able>, Error> {
-    let setup = &opening.setup;
-    if setup.capture == 0 {
+/// How the device records, if it does: at the rate at which it plays.
+fn records(channels: usize, device: &cpal::Device, name: &str, rate: Rate) -> Result<Option<Able>, Error> {
+    if channels == 0 {
         return Ok(None);
     }
     match device.supported_input_configs() {
-        Ok(ranges) => able(name, &ranges.collect::<Vec<_>>(), opening.rate, setup.capture, None)
-            .map(Some)
-            .map_err(|error| silent(name, &error)),
+        Ok(ranges) => {
+            able(name, &ranges.collect::<Vec<_>>(), &Asked { rate, exactly: true, channels, form: None })
+                .map(Some)
+                .map_err(|error| silent(name, &error))
+        }
         // Many devices only play: nothing to warn of.
         Err(error) => {
             tracing::info!("{name} does not record: {error}");
@@ -201,18 +213,17 @@ fn streams(
     (plays, records): (&Able, Option<&Able>),
     size: BufferSize,
 ) -> Result<(Alsa, Option<Error>), Error> {
-    let (rate, stats) = (opening.rate, &opening.stats);
+    let (rate, stats) = (plays.rate, &opening.stats);
     let shared = Arc::new(Shared::default());
     let config =
         |able: &Able| StreamConfig { channels: able.channels, sample_rate: rate.hz(), buffer_size: size };
     let channels = usize::from(plays.channels);
-    let hold = opening.berth.hold(rate);
+    let hold = opening.berth.hold(opening.rate);
     let number = hold.number();
     let mut warning = None;
     let mut recorded = None;
     let capture = records.and_then(|able| {
-        let (mut recording, theirs) =
-            joined(usize::from(able.channels), opening.setup.block as usize, stats.clone());
+        let (mut recording, theirs) = joined(usize::from(able.channels), stats.clone());
         let told = shared.clone();
         let built = device.build_input_stream_raw(
             config(able),
@@ -238,7 +249,10 @@ fn streams(
         }
     });
     let records = if capture.is_some() { records.map_or(0, |able| usize::from(able.channels)) } else { 0 };
-    let side = Playback::new(hold, stats.clone(), shared.clone(), rate, channels, Writer::new(plays.form));
+    let edge = Edge::new(opening.rate, rate, records, channels)?;
+    let crossing = edge.crossing();
+    let side =
+        Playback::new((hold, edge), stats.clone(), shared.clone(), rate, Writer::new(plays.form, channels));
     let mut side = side.with(recorded);
     let told = shared.clone();
     let playback = device
@@ -268,7 +282,7 @@ fn streams(
         playback_latency: 0,
         capture_latency: 0,
     };
-    Ok((Alsa { playback, capture, shared, number, facts }, warning))
+    Ok((Alsa { playback, capture, shared, crossing, number, facts }, warning))
 }
 
 /// Notes what a stream complains of.
@@ -309,9 +323,9 @@ impl Device for Alsa {
         }
         // It jitters with every cycle: what is shown is a multiple of the block.
         let block = u64::from(self.facts.block.max(1));
-        let whole = |latency: u64| latency.div_ceil(block) * block;
-        self.facts.playback_latency = whole(self.shared.playback_latency.load(Relaxed));
-        self.facts.capture_latency = whole(self.shared.capture_latency.load(Relaxed));
+        let whole = |latency: &AtomicU64| latency.load(Relaxed).div_ceil(block) * block;
+        self.facts.playback_latency = self.crossing.playback(whole(&self.shared.playback_latency));
+        self.facts.capture_latency = self.crossing.capture(whole(&self.shared.capture_latency));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use aulos_protocol::Rate;
@@ -13,9 +13,10 @@ use super::{
     super::{
         Stats,
         berth::Hold,
+        edge::{self, Edge},
         monotonic::{self, Monotonic, SECOND, duration_ns},
         realtime,
-        seat::Seat,
+        seat::DEVICE_BLOCK,
     },
     format::{self, Writer},
 };
@@ -58,10 +59,11 @@ const BRAKE: std::time::Duration = std::time::Duration::from_millis(20);
 /// The side that plays.
 pub struct Playback {
     hold: Hold,
+    edge: Edge,
     stats: Arc<Stats>,
     shared: Arc<Shared>,
+    /// The device's.
     rate: Rate,
-    channels: usize,
     writer: Writer,
     recorded: Option<Recorded>,
     /// When it was called first, and for how many frames since.
@@ -70,16 +72,15 @@ pub struct Playback {
 }
 
 impl Playback {
-    /// For a device of so many channels.
+    /// For a device of `rate`.
     pub fn new(
-        hold: Hold,
+        (hold, edge): (Hold, Edge),
         stats: Arc<Stats>,
         shared: Arc<Shared>,
         rate: Rate,
-        channels: usize,
         writer: Writer,
     ) -> Self {
-        Self { hold, stats, shared, rate, channels, writer, recorded: None, begun: None, frames: 0 }
+        Self { hold, edge, stats, shared, rate, writer, recorded: None, begun: None, frames: 0 }
     }
 
     /// With what the device records.
@@ -95,7 +96,8 @@ impl Playback {
             self.stats.set_realtime(realtime::request());
             now
         });
-        let frames = data.len() / self.channels;
+        let channels = self.writer.channels();
+        let frames = data.len() / channels;
         self.frames += frames as u64;
         let lasts = duration_ns(self.frames, self.rate);
         // A clock may be fast by a thousandth, never by a tenth.
@@ -107,23 +109,42 @@ impl Playback {
             return;
         }
         let deadline = now + duration_ns(frames as u64, self.rate);
-        let Self { hold, writer, recorded, channels, stats, .. } = self;
-        let work = |seat: &mut Seat| {
-            let mut done = 0;
-            while done < frames {
-                let part = (frames - done).min(seat.block());
-                if let Some(recorded) = recorded {
-                    recorded.read(seat, part, stats);
-                }
-                seat.cycle(part, *channels, &Monotonic, deadline);
-                writer.write(data, done, part, *channels, &seat.playback()[..*channels]);
-                done += part;
-            }
+        let Self { hold, edge, writer, recorded, stats, .. } = self;
+        let turn = edge::Turn {
+            frames,
+            recorded: recorded.as_ref().map_or(0, |recorded| recorded.channels),
+            played: channels,
+            clock: &Monotonic,
+            deadline,
         };
-        if hold.with(work).is_some() {
+        let slipped = hold.with(|seat| edge.cycle(seat, &turn, &mut Sides { data, writer, recorded, stats }));
+        if let Some(slipped) = slipped {
             let (busy, lasts) = (monotonic::now() - now, duration_ns(frames as u64, self.rate));
             self.stats.cycle(busy, lasts, busy > lasts);
+            if slipped > 0 {
+                self.stats.xrun();
+            }
         }
+    }
+}
+
+/// The device's two sides in a cycle.
+struct Sides<'a> {
+    data: &'a mut Data,
+    writer: &'a mut Writer,
+    recorded: &'a mut Option<Recorded>,
+    stats: &'a Stats,
+}
+
+impl edge::Ends for Sides<'_> {
+    fn record(&mut self, _: usize, frames: usize, capture: &mut [Vec<f32>]) {
+        if let Some(recorded) = self.recorded {
+            recorded.read(capture, frames, self.stats);
+        }
+    }
+
+    fn play(&mut self, at: usize, frames: usize, playback: &[Vec<f32>]) {
+        self.writer.write(self.data, at, frames, playback);
     }
 }
 
@@ -131,8 +152,10 @@ impl Playback {
 pub struct Recorded {
     samples: Consumer<f32>,
     channels: usize,
-    /// How many frames wait at least before the first are taken, so that the two streams may jitter.
-    cushion: usize,
+    /// The longest piece that the device has recorded at once, in frames.
+    longest: Arc<AtomicUsize>,
+    /// The longest that was asked for at once.
+    asked: usize,
     /// Whether there was enough.
     flows: bool,
 }
@@ -141,20 +164,25 @@ pub struct Recorded {
 pub struct Recording {
     samples: Producer<f32>,
     channels: usize,
+    longest: Arc<AtomicUsize>,
     stats: Arc<Stats>,
 }
 
-/// A ring between the two sides, for a device whose cycles have `block` frames.
-pub fn joined(channels: usize, block: usize, stats: Arc<Stats>) -> (Recording, Recorded) {
-    const BLOCKS: usize = 8;
-    let (samples, outgoing) = rtrb::RingBuffer::new(channels * block * BLOCKS);
-    let recorded = Recorded { samples: outgoing, channels, cushion: block * 2, flows: false };
-    (Recording { samples, channels, stats }, recorded)
+/// The most that waits between the two sides, in frames: devices record and play in pieces of their own length.
+const MOST_WAITING: usize = 4 * DEVICE_BLOCK;
+
+/// A ring between the two sides.
+pub fn joined(channels: usize, stats: Arc<Stats>) -> (Recording, Recorded) {
+    let (samples, outgoing) = rtrb::RingBuffer::new(channels * MOST_WAITING);
+    let longest = Arc::new(AtomicUsize::new(0));
+    let recorded = Recorded { samples: outgoing, channels, longest: longest.clone(), asked: 0, flows: false };
+    (Recording { samples, channels, longest, stats }, recorded)
 }
 
 impl Recording {
     /// [the device's recording thread] Takes what was recorded; what finds no room is dropped and counted.
     pub fn call(&mut self, data: &Data) {
+        self.longest.fetch_max(data.len() / self.channels, Relaxed);
         let room = self.samples.slots() / self.channels * self.channels;
         let len = data.len().min(room);
         if len < data.len() {
@@ -173,12 +201,18 @@ impl Recording {
 }
 
 impl Recorded {
-    /// [audio thread] Moves `frames` frames to the seat. When there are too few, they are silent; when the device
+    /// How many frames wait at least before the first are taken, so that the two sides may jitter.
+    fn cushion(&self) -> usize {
+        (self.longest.load(Relaxed).max(self.asked) * 2).min(MOST_WAITING / 4)
+    }
+
+    /// [audio thread] Moves `frames` frames to `capture`. When there are too few, they are silent; when the device
     /// records faster than it plays, some are left out. Both is counted.
-    fn read(&mut self, seat: &mut Seat, frames: usize, stats: &Stats) {
-        let capture = seat.capture(self.channels);
+    fn read(&mut self, capture: &mut [Vec<f32>], frames: usize, stats: &Stats) {
+        self.asked = self.asked.max(frames);
         let there = self.samples.slots() / self.channels;
-        let needed = if self.flows { frames } else { frames.max(self.cushion) };
+        let cushion = self.cushion();
+        let needed = if self.flows { frames } else { frames.max(cushion) };
         if there < needed {
             if self.flows {
                 stats.xrun();
@@ -188,10 +222,10 @@ impl Recorded {
             return;
         }
         self.flows = true;
-        let most = self.cushion * 2 + frames;
+        let most = cushion * 2 + frames;
         if there > most {
             stats.xrun();
-            let surplus = (there - self.cushion.max(frames)) * self.channels;
+            let surplus = (there - cushion.max(frames)) * self.channels;
             if let Ok(chunk) = self.samples.read_chunk(surplus) {
                 chunk.commit_all();
             }

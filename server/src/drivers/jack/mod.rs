@@ -13,12 +13,16 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use aulos_protocol::{Error, ErrorCode};
+use aulos_protocol::{Error, ErrorCode, Rate};
 use jack::{AsyncClient, Client, ClientOptions, ClientStatus, LoggerType};
 
 pub use links::Remembered;
 
-use super::device::{Device, Facts, Loss, Opened, Opening, Wanted};
+use super::{
+    device::{Device, Facts, Loss, Opened, Opening, Wanted, resampled},
+    edge::{Crossing, Edge},
+    seat::MOST_CHANNELS,
+};
 use calls::{Latencies, Notices};
 use ports::Ports;
 use process::Process;
@@ -42,8 +46,16 @@ struct Jack {
     shared: Arc<Shared>,
     ports: Ports,
     latencies: Arc<Latencies>,
+    crossing: Crossing,
     number: u32,
     facts: Facts,
+}
+
+fn set_block(client: &Client, frames: u32) -> Result<(), Error> {
+    client.set_buffer_size(frames).map_err(|_| {
+        Error::new(ErrorCode::Unavailable, format!("the JACK server refuses cycles of {frames} frames"))
+            .expected("usually a power of two from 16 to 8192")
+    })
 }
 
 /// Whether a server runs, without becoming its client for longer than it takes to ask.
@@ -90,42 +102,41 @@ fn refusal(status: ClientStatus) -> String {
 /// Becomes a client of the server that runs.
 ///
 /// # Errors
-/// `Unavailable` without library or server, or if the server has another rate than the session.
+/// `Unavailable` without library or server.
 pub fn open(opening: &Opening) -> Result<Opened, Error> {
     let client = connect(&opening.setup.jack_name)?;
-    let (hz, block) = (client.sample_rate(), client.buffer_size());
-    if hz != opening.rate.hz() {
-        let session = opening.rate.hz();
-        return Err(Error::new(
-            ErrorCode::Unavailable,
-            format!("the session has {session} Hz, the JACK server runs at {hz} Hz"),
-        )
-        .expected("equal rates")
-        .remedy(format!("run the server at {session} Hz, or make a session of {hz} Hz")));
+    let mut warnings = Vec::new();
+    if opening.setup.impose_block
+        && client.buffer_size() != opening.setup.block
+        && let Err(error) = set_block(&client, opening.setup.block)
+    {
+        warnings.push(error);
     }
+    let hz = client.sample_rate();
+    let rate = Rate::new(hz).ok_or_else(|| {
+        Error::new(ErrorCode::Unavailable, format!("the JACK server runs at {hz} Hz"))
+            .expected(format!("{} to {} Hz", Rate::MIN, Rate::MAX))
+            .remedy("run the server at another rate")
+    })?;
+    let edge = Edge::new(opening.rate, rate, MOST_CHANNELS, MOST_CHANNELS)?;
+    warnings.extend(resampled("the JACK server", opening.rate, rate));
     let shared = Arc::new(Shared::default());
+    let crossing = edge.crossing();
     let latencies = calls::watch_latencies(&client, shared.clone())?;
     let (ports, ends) = Ports::new(opening.links.clone(), opening.setup.connect);
     let hold = opening.berth.hold(opening.rate);
     let number = hold.number();
-    let process = Process::new(hold, ends, opening, shared.clone());
+    let block = client.buffer_size();
+    let process = Process::new((hold, edge), ends, opening, shared.clone(), rate);
     let notices = Notices::new(shared.clone(), opening.stats.clone());
     let client = client.activate_async(notices, process).map_err(|error| {
         Error::new(ErrorCode::Unavailable, format!("the JACK client cannot be activated: {error}"))
     })?;
     let name = format!("JACK client \"{}\"", client.as_client().name());
-    let facts = Facts {
-        name,
-        rate: opening.rate,
-        block,
-        playback: 0,
-        capture: 0,
-        playback_latency: 0,
-        capture_latency: 0,
-    };
-    let mut jack = Jack { client, shared, ports, latencies, number, facts };
+    let facts = Facts { name, rate, block, playback: 0, capture: 0, playback_latency: 0, capture_latency: 0 };
+    let mut jack = Jack { client, shared, ports, latencies, crossing, number, facts };
     jack.patch(&opening.wanted, 0);
-    Ok(Opened { device: Box::new(jack), warnings: Vec::new() })
+    Ok(Opened { device: Box::new(jack), warnings })
 }
 
 impl Jack {
@@ -133,11 +144,13 @@ impl Jack {
         let client = self.client.as_client();
         let news = self.shared.patched.swap(false, Relaxed);
         if self.ports.tend(client, wanted, frame, news) {
-            self.latencies.set(self.ports.latencies(wanted));
+            self.latencies.set(self.ports.latencies(wanted, &self.crossing));
             calls::recompute_latencies(client);
         }
         if self.shared.relatencied.swap(false, Relaxed) {
-            (self.facts.playback_latency, self.facts.capture_latency) = self.latencies.outside();
+            let (playback, capture) = self.latencies.outside();
+            self.facts.playback_latency = self.crossing.playback(playback);
+            self.facts.capture_latency = self.crossing.capture(capture);
         }
         self.facts.block = client.buffer_size();
         (self.facts.playback, self.facts.capture) = self.ports.counts();
@@ -152,6 +165,7 @@ impl Device for Jack {
     fn tend(&mut self, wanted: &Wanted, frame: u64) -> Result<(), Loss> {
         if !self.shared.gone.load(Relaxed) {
             self.patch(wanted, frame);
+            self.ports.look(self.client.as_client());
         }
         // Asked again: what was seen of a server that dies meanwhile must not be remembered.
         if self.shared.gone.load(Relaxed) {
@@ -166,10 +180,7 @@ impl Device for Jack {
     }
 
     fn set_block(&mut self, frames: u32) -> Result<bool, Error> {
-        self.client.as_client().set_buffer_size(frames).map_err(|_| {
-            Error::new(ErrorCode::Unavailable, format!("the JACK server refuses cycles of {frames} frames"))
-                .expected("usually a power of two from 16 to 8192")
-        })?;
+        set_block(self.client.as_client(), frames)?;
         Ok(true)
     }
 

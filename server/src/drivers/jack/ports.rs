@@ -8,6 +8,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use super::{
     super::{
         device::{Channel, Wanted},
+        edge::Crossing,
         seat::MOST_CHANNELS,
     },
     calls::Table,
@@ -52,6 +53,40 @@ struct Own {
     called: bool,
     /// Foreign ports to which it is to be connected when they are there.
     pending: BTreeSet<String>,
+    /// Foreign ports to which it was connected, and how often in a row it was seen that it is not.
+    seen: BTreeMap<String, u32>,
+}
+
+/// How often a connection must be seen to be gone, the foreign port still being there, until it is taken as
+/// disconnected by hand: a server that ends takes connections away before it says so.
+const GONE: u32 = 10;
+/// How many foreign ports that are not there are remembered for a port.
+const MOST_PENDING: usize = 64;
+
+impl Own {
+    /// Looks at the connections as they are. What leads to a port that is not there any more waits for it.
+    fn look(&mut self, client: &Client) {
+        let now: BTreeSet<String> = self.port.get_connections().into_iter().collect();
+        self.seen.retain(|foreign, missed| {
+            if now.contains(foreign) {
+                return true;
+            }
+            if client.port_by_name(foreign).is_none() {
+                if self.pending.len() < MOST_PENDING {
+                    self.pending.insert(foreign.clone());
+                }
+                return false;
+            }
+            *missed += 1;
+            *missed < GONE
+        });
+        self.seen.extend(now.into_iter().map(|foreign| (foreign, 0)));
+    }
+
+    /// All that it is, or is to be, connected to.
+    fn links(&self) -> BTreeSet<String> {
+        self.seen.keys().chain(&self.pending).cloned().collect()
+    }
 }
 
 /// How the names begin that ports have until they go, or for a moment while names are exchanged.
@@ -173,7 +208,9 @@ impl Ports {
         // There was room, and only this thread fills it.
         let _ = self.turns.push(turn);
         let pending = self.remembered.of(key).unwrap_or_else(|| self.hardware(client, key));
-        self.own.insert(key, Own { port, name: name.to_owned(), goes: None, called: false, pending });
+        let own =
+            Own { port, name: name.to_owned(), goes: None, called: false, pending, seen: BTreeMap::new() };
+        self.own.insert(key, own);
     }
 
     /// What a port that was never there is connected to: outputs go to the hardware, channel by channel.
@@ -239,25 +276,27 @@ impl Ports {
         }
     }
 
-    /// Remembers the connections as they are.
+    /// Looks at the connections as they are.
+    pub fn look(&mut self, client: &Client) {
+        self.own.values_mut().filter(|own| own.goes.is_none()).for_each(|own| own.look(client));
+    }
+
+    /// Remembers the connections as they were seen.
     pub fn remember(&self) {
-        for (key, own) in &self.own {
-            if own.goes.is_none() {
-                let seen = own.port.get_connections().into_iter().chain(own.pending.iter().cloned());
-                self.remembered.note(*key, seen.collect());
-            }
+        for (key, own) in self.own.iter().filter(|(_, own)| own.goes.is_none()) {
+            self.remembered.note(*key, own.links());
         }
     }
 
-    /// What latencies are computed from.
-    pub fn latencies(&self, wanted: &Wanted) -> Table {
+    /// What latencies are computed from, in frames of the server.
+    pub fn latencies(&self, wanted: &Wanted, crossing: &Crossing) -> Table {
         let mut table = Table::default();
         for ((way, at), own) in &self.own {
             match way {
                 Way::Out => {
                     let arrival = wanted.playback.get(at).map_or(0, |channel| channel.arrival);
-                    let arrival = arrival.min(u64::from(u32::MAX)) as u32;
-                    table.playback.push((own.port.clone_unowned(), arrival));
+                    let takes = crossing.round(arrival).min(u64::from(u32::MAX)) as u32;
+                    table.playback.push((own.port.clone_unowned(), takes));
                 }
                 Way::In => table.capture.push(own.port.clone_unowned()),
             }

@@ -11,8 +11,9 @@ use super::{
         Stats,
         berth::Hold,
         device::Opening,
+        edge::{self, Edge},
         monotonic::{self, Monotonic, duration_ns},
-        seat::{MOST_CHANNELS, Seat},
+        seat::MOST_CHANNELS,
     },
     Shared,
     ports::{Ends, Turn},
@@ -22,6 +23,7 @@ use crate::library::ReadAhead;
 /// What the audio thread has.
 pub struct Process {
     hold: Hold,
+    edge: Edge,
     ends: Ends,
     outs: Vec<Option<Port<AudioOut>>>,
     ins: Vec<Option<Port<AudioIn>>>,
@@ -31,15 +33,23 @@ pub struct Process {
     stats: Arc<Stats>,
     shared: Arc<Shared>,
     read_ahead: Arc<ReadAhead>,
+    /// The server's.
     rate: Rate,
     begun: bool,
 }
 
 impl Process {
-    /// Without ports.
-    pub fn new(hold: Hold, ends: Ends, opening: &Opening, shared: Arc<Shared>) -> Self {
+    /// Without ports, for a server of `rate`.
+    pub fn new(
+        (hold, edge): (Hold, Edge),
+        ends: Ends,
+        opening: &Opening,
+        shared: Arc<Shared>,
+        rate: Rate,
+    ) -> Self {
         Self {
             hold,
+            edge,
             ends,
             outs: std::iter::repeat_with(|| None).take(MOST_CHANNELS).collect(),
             ins: std::iter::repeat_with(|| None).take(MOST_CHANNELS).collect(),
@@ -48,7 +58,7 @@ impl Process {
             stats: opening.stats.clone(),
             shared,
             read_ahead: opening.read_ahead.clone(),
-            rate: opening.rate,
+            rate,
             begun: false,
         }
     }
@@ -70,37 +80,45 @@ impl Process {
         }
     }
 
-    /// Runs the cycle in parts that fit into the seat.
+    /// Runs the cycle; whether it was ours.
     fn cycle(&mut self, scope: &ProcessScope, freewheels: bool) -> bool {
         let frames = scope.n_frames() as usize;
-        let Self { outs, ins, played, recorded, rate, .. } = self;
-        let begun = monotonic::now();
-        let deadline = begun + duration_ns(frames as u64, *rate);
+        let Self { hold, edge, outs, ins, played, recorded, rate, stats, .. } = self;
+        let deadline = monotonic::now() + duration_ns(frames as u64, *rate);
         let (clock, deadline): (&dyn Clock, u64) =
             if freewheels { (&Patience, u64::MAX) } else { (&Monotonic, deadline) };
-        let work = |seat: &mut Seat| {
-            let mut done = 0;
-            while done < frames {
-                let part = (frames - done).min(seat.block());
-                let channels = seat.capture(*recorded).iter_mut().zip(ins.iter());
-                for (channel, port) in channels {
-                    match port {
-                        Some(port) => {
-                            channel[..part].copy_from_slice(&port.as_slice(scope)[done..done + part]);
-                        }
-                        None => channel[..part].fill(0.0),
-                    }
-                }
-                seat.cycle(part, *played, clock, deadline);
-                for (channel, port) in seat.playback().iter().zip(outs.iter_mut()) {
-                    if let Some(port) = port {
-                        port.as_mut_slice(scope)[done..done + part].copy_from_slice(&channel[..part]);
-                    }
-                }
-                done += part;
+        let turn = edge::Turn { frames, recorded: *recorded, played: *played, clock, deadline };
+        let slipped = hold.with(|seat| edge.cycle(seat, &turn, &mut Buffers { scope, ins, outs }));
+        if slipped.is_some_and(|slipped| slipped > 0) {
+            stats.xrun();
+        }
+        slipped.is_some()
+    }
+}
+
+/// The buffers of the ports in a cycle.
+struct Buffers<'a> {
+    scope: &'a ProcessScope,
+    ins: &'a [Option<Port<AudioIn>>],
+    outs: &'a mut [Option<Port<AudioOut>>],
+}
+
+impl edge::Ends for Buffers<'_> {
+    fn record(&mut self, at: usize, frames: usize, capture: &mut [Vec<f32>]) {
+        for (channel, port) in capture.iter_mut().zip(self.ins) {
+            match port {
+                Some(port) => channel[..frames].copy_from_slice(&port.as_slice(self.scope)[at..at + frames]),
+                None => channel[..frames].fill(0.0),
             }
-        };
-        self.hold.with(work).is_some()
+        }
+    }
+
+    fn play(&mut self, at: usize, frames: usize, playback: &[Vec<f32>]) {
+        for (channel, port) in playback.iter().zip(self.outs.iter_mut()) {
+            if let Some(port) = port {
+                port.as_mut_slice(self.scope)[at..at + frames].copy_from_slice(&channel[..frames]);
+            }
+        }
     }
 }
 
@@ -112,7 +130,7 @@ impl ProcessHandler for Process {
         }
         self.turn();
         let freewheels = self.shared.freewheels.load(Relaxed);
-        if freewheels && let Err(error) = self.read_ahead.wait(u64::from(scope.n_frames())) {
+        if freewheels && let Err(error) = self.read_ahead.wait(self.edge.most(scope.n_frames() as usize)) {
             tracing::warn!("{error}");
         }
         let begun = monotonic::now();
