@@ -86,6 +86,15 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         section: "server",
+        key: "no_memory_lock",
+        form: Form::Switch,
+        option: Some("no-memory-lock"),
+        variable: None,
+        default: "false",
+        text: "Whether memory is left unlocked, which saves some of it; it is locked where there is no limit.",
+    },
+    Setting {
+        section: "server",
         key: "socket",
         form: Form::Path,
         option: Some("socket"),

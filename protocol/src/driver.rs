@@ -65,7 +65,10 @@ pub struct DriverStatus {
     /// How often the device was lost.
     #[serde(default)]
     pub losses: u64,
-    /// Frames in a cycle; the most, where cycles vary.
+    /// The rate at which the device runs, in Hz, if it is not the session's: sound is resampled between the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_rate: Option<u32>,
+    /// Frames in a cycle, at the device's rate; the most, where cycles vary.
     pub block: u32,
     /// Cycles so far.
     pub cycles: u64,
@@ -76,16 +79,19 @@ pub struct DriverStatus {
     /// How often the device had to go without samples, or lost some.
     #[serde(default)]
     pub xruns: u64,
-    /// How many frames after the engine's time the device is heard, by what it says itself.
+    /// How many frames of the session after the engine's time the device is heard, by what it says itself.
     #[serde(default)]
     pub playback_latency: Frames,
-    /// How many frames before the engine's time the device has heard what it records.
+    /// How many frames of the session before the engine's time the device has heard what it records.
     #[serde(default)]
     pub capture_latency: Frames,
     /// Time spent in cycles divided by the time that they stand for, over the last second.
     pub load: f64,
     /// Whether the audio thread has real-time priority; the reason why not, else.
     pub realtime: Result<u8, String>,
+    /// Why the server's memory is not locked, so that the kernel may take it away; none if it is locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlocked: Option<String>,
 }
 
 fn yes() -> bool {

@@ -75,6 +75,9 @@ pub struct Args {
         hide_default_value = true
     )]
     play: bool,
+    /// Leaves memory unlocked, so that the kernel may take it away; else all is locked, where there is no limit
+    #[arg(long)]
+    no_memory_lock: bool,
     /// Writes what the driver plays to a file: .flac (24 bit), else WAV (32-bit float)
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
@@ -178,6 +181,7 @@ impl Args {
                 impose_block: false,
             },
             play: self.play,
+            lock_memory: !self.no_memory_lock,
         })
     }
 }

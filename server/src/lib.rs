@@ -11,6 +11,7 @@ mod drivers;
 mod hub;
 mod inspect;
 mod library;
+mod memory;
 mod render;
 mod socket;
 mod store;

@@ -13,6 +13,8 @@ use crate::server::{Server, text};
 
 /// How long anything may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to end in order.
+const ORDERLY: Duration = Duration::from_secs(5);
 
 /// Waits until `seen` answers with something.
 ///
@@ -91,6 +93,16 @@ impl Jackd {
         text(&output.unwrap_or_else(|e| panic!("{program}: {e}")).stdout)
     }
 
+    /// Starts `program`, which is ended when the answer is dropped.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn spawn(&self, program: &str, args: &[&str]) -> Client {
+        let quiet = || Stdio::null();
+        let child = self.tool(program).args(args).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
+        Client(child.unwrap_or_else(|e| panic!("{program}: {e}")))
+    }
+
     /// Every port with its connections.
     pub fn ports(&self) -> String {
         self.run("jack_lsp", &["-c"])
@@ -116,14 +128,13 @@ impl Jackd {
         }
     }
 
-    /// Ends it in order.
+    /// Ends it in order; as `kill` does if it hangs in that, as it may after a client was killed.
     ///
     /// # Panics
     /// If it cannot be ended.
     pub fn terminate(&mut self) {
         if let Some(mut child) = self.child.take() {
-            signal(&child, rustix::process::Signal::TERM);
-            child.wait().unwrap_or_else(|e| panic!("{e}"));
+            end(&mut child).unwrap_or_else(|e| panic!("{e}"));
         }
     }
 
@@ -172,6 +183,31 @@ impl Drop for Jackd {
 fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, signal).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// Ends a process in order, or else by force.
+fn end(child: &mut Child) -> std::io::Result<()> {
+    signal(child, rustix::process::Signal::TERM);
+    let begun = Instant::now();
+    while child.try_wait()?.is_none() {
+        if begun.elapsed() > ORDERLY {
+            child.kill()?;
+            child.wait()?;
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// A client of the server that is not ours.
+pub struct Client(Child);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // In order: the server would wait for one that was killed.
+        end(&mut self.0).unwrap_or_else(|e| panic!("{e}"));
+    }
 }
 
 /// Something that records ports.

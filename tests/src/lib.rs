@@ -15,5 +15,6 @@ pub mod oracle;
 pub mod random;
 pub mod server;
 pub mod stepped;
+pub mod tone;
 
 pub use compare::compare;

@@ -43,10 +43,15 @@ pub fn run(cx: &mut Context, verb: DriverVerb) -> Result<(), Failure> {
 
 /// What a driver is doing, most important first.
 pub fn lines(driver: &DriverStatus, rate: Rate, paint: Paint) -> Vec<String> {
-    let block_ms = f64::from(driver.block) / f64::from(rate.hz()) * 1000.0;
+    let hz = driver.other_rate.unwrap_or(rate.hz());
+    let block_ms = f64::from(driver.block) / f64::from(hz) * 1000.0;
     let mut lines = vec![format!("{}, {} frames ({block_ms:.2} ms)", plain(&driver.name), driver.block)];
     if let Some(device) = &driver.device {
         lines.push(plain(device).into_owned());
+    }
+    if driver.other_rate.is_some() {
+        let text = format!("runs at {hz} Hz, resampled to the session's {} Hz", rate.hz());
+        lines.push(paint.style(Style::Warn, &text).into_owned());
     }
     if let Some(lost) = &driver.lost {
         let text = format!("lost: {}; the dummy clock stands in", plain(lost));
@@ -73,6 +78,10 @@ pub fn lines(driver: &DriverStatus, rate: Rate, paint: Paint) -> Vec<String> {
     lines.push(match &driver.realtime {
         Ok(priority) => format!("real-time priority {priority}"),
         Err(why) => format!("{}: {}", paint.style(Style::Warn, "no real-time priority"), plain(why)),
+    });
+    lines.push(match &driver.unlocked {
+        None => "memory is locked".to_owned(),
+        Some(why) => format!("{}: {}", paint.style(Style::Warn, "memory is not locked"), plain(why)),
     });
     lines
 }
@@ -122,10 +131,12 @@ mod tests {
         driver.device = Some("JACK client \"aulos\"".into());
         (driver.xruns, driver.losses) = (3, 1);
         driver.playback_latency = aulos_protocol::Frames(512);
+        driver.other_rate = Some(44_100);
         let runs = lines(&driver, Rate::default(), Paint::off());
-        driver.device = None;
+        (driver.device, driver.other_rate) = (None, None);
         (driver.running, driver.lost) = (false, Some("no server runs".into()));
         driver.realtime = Err("refused".into());
+        driver.unlocked = Some("the limit is 8192 KiB".into());
         let lost = lines(&driver, Rate::default(), Paint::off());
         let list = samples::drivers();
         let list = list.iter().flat_map(|driver| driver_lines(driver, Paint::off()));

@@ -9,8 +9,6 @@ const IPC_LOCK: u32 = 14;
 const SYS_NICE: u32 = 23;
 /// The priority that drivers ask for.
 const PRIORITY: u64 = 70;
-/// Memory that a large session locks, in bytes.
-const LOCKED: u64 = 512 << 20;
 
 const LIMITS: &str = "/etc/security/limits.d/95-aulos.conf";
 
@@ -80,12 +78,12 @@ fn memory(machine: &Machine<'_>) -> Finding {
     }
     match limit(machine, "Max locked memory") {
         Some(u64::MAX) => Finding::ok(NAME, "unlimited"),
-        Some(most) if most >= LOCKED => Finding::ok(NAME, format!("up to {} MiB", most >> 20)),
         most => Finding::not_ok(
             NAME,
             State::Warn,
             most.map_or("the limit cannot be read".to_owned(), |most| format!("up to {} KiB", most >> 10)),
-            "Memory of the audio thread can be swapped out, and is missing when it is wanted.",
+            "The server locks its memory only where there is no limit: it can be swapped out, and is missing when it is \
+             wanted.",
             limit_line("memlock", "unlimited"),
         ),
     }

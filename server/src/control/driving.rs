@@ -10,7 +10,7 @@ use std::{
 
 use aulos_engine::Controller;
 use aulos_protocol::{
-    DriverKind, DriverStatus, Error, ErrorCode, Event, Frames, NodeKind, Range, Reply, params, ports,
+    DriverKind, DriverStatus, Error, ErrorCode, Event, Frames, NodeKind, Range, Rate, Reply, params, ports,
 };
 
 use super::{Answer, Control};
@@ -93,6 +93,11 @@ impl Control {
             device: facts.as_ref().map(|facts| facts.name.clone()),
             lost: shown.lost,
             losses: shown.losses,
+            other_rate: facts
+                .as_ref()
+                .map(|facts| facts.rate)
+                .filter(|rate| *rate != self.controller.session().rate)
+                .map(Rate::hz),
             block: facts.as_ref().map_or(shown.setup.block, |facts| facts.block),
             cycles: stats.cycles(),
             frame: Frames(self.controller.counters().frame()),
@@ -102,6 +107,7 @@ impl Control {
             capture_latency: Frames(facts.as_ref().map_or(0, |facts| facts.capture_latency)),
             load: self.load.load,
             realtime: stats.realtime(),
+            unlocked: self.unlocked.clone(),
         }
     }
 

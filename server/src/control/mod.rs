@@ -32,6 +32,7 @@ use crate::{
     drivers::{self, Beginning, Driver},
     hub::{Hub, MOST_HZ, Outlet, Peaks},
     library::{FADE_ROOM, Library, ReadAhead},
+    memory,
     store::Folder,
 };
 
@@ -81,6 +82,8 @@ pub struct Setup {
     pub driver: drivers::Setup,
     /// Whether the transport rolls from the first frame on.
     pub play: bool,
+    /// Whether memory is to be locked, where that has no limit.
+    pub lock_memory: bool,
 }
 
 /// What waits until it is applied: the reply without its frame.
@@ -127,6 +130,8 @@ pub struct Control {
     loop_range: Option<(u64, u64)>,
     operations: operations::Operations,
     warnings: Vec<String>,
+    /// Why memory is not locked.
+    unlocked: Option<String>,
     load: report::Load,
     /// What the next query for meters is answered with.
     peaks: Peaks,
@@ -144,6 +149,14 @@ impl Control {
         inbox: Receiver<ToControl>,
         own: SyncSender<ToControl>,
     ) -> Result<Self, Error> {
+        let unlocked = match setup.lock_memory {
+            true => memory::lock().err(),
+            false => Some("it is not wanted".to_owned()),
+        };
+        match &unlocked {
+            None => tracing::info!("memory is locked"),
+            Some(why) => tracing::info!("memory is not locked: {why}"),
+        }
         let (folder, session) = match &setup.session {
             Some(path) => {
                 let (folder, session) = Folder::open(path)?;
@@ -193,6 +206,7 @@ impl Control {
             loop_range: None,
             operations: operations::Operations::default(),
             warnings: Vec::new(),
+            unlocked,
             load: report::Load::default(),
             peaks: Peaks::default(),
             refreshed: Instant::now(),

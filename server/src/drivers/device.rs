@@ -111,6 +111,8 @@ pub struct Opening {
     pub read_ahead: Arc<ReadAhead>,
     /// The links to foreign ports.
     pub links: jack::Remembered,
+    /// Whether a device of ours has not come back from being opened or closed, and may still hold what is wanted.
+    pub another_hangs: bool,
 }
 
 /// A device that was opened.

@@ -4,6 +4,7 @@ use std::{f64::consts::TAU, sync::Arc};
 
 use aulos_engine::{Patience, Start};
 use aulos_protocol::{Command, NewNode, NodeKind, Session};
+use aulos_tests::tone::measure;
 
 use super::*;
 use crate::{disk::Streams, library::Library};
@@ -76,28 +77,6 @@ fn ring(session: Rate, device: Rate, frequency: f64, frames: usize) -> (Vec<f32>
     (tone.played, slipped, edge.crossing())
 }
 
-/// The part of `samples` that has `frequency`: its amplitude and phase; and the power of all else.
-fn measure(samples: &[f32], frequency: f64) -> (f64, f64, f64) {
-    let (mut ss, mut cc, mut sc, mut xs, mut xc) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    let turned = |n: usize| (TAU * frequency * n as f64).sin_cos();
-    for (n, &x) in samples.iter().enumerate() {
-        let ((s, c), x) = (turned(n), f64::from(x));
-        (ss, cc, sc) = (ss + s * s, cc + c * c, sc + s * c);
-        (xs, xc) = (xs + x * s, xc + x * c);
-    }
-    let determinant = ss * cc - sc * sc;
-    let (a, b) = ((xs * cc - xc * sc) / determinant, (xc * ss - xs * sc) / determinant);
-    let rest: f64 = samples
-        .iter()
-        .enumerate()
-        .map(|(n, &x)| {
-            let (s, c) = turned(n);
-            (f64::from(x) - a * s - b * c).powi(2)
-        })
-        .sum();
-    (a.hypot(b), b.atan2(a), rest / samples.len() as f64)
-}
-
 fn rate(hz: u32) -> Rate {
     Rate::new(hz).unwrap()
 }
@@ -122,12 +101,12 @@ fn a_tone_goes_in_and_out_at_another_rate_and_nothing_is_added() {
             let (played, slipped, crossing) = ring(rate(session), rate(device), frequency, 60_000);
             assert_eq!(slipped, 0, "{session} {device}");
             let begin = 20_000;
-            let (amplitude, phase, rest) = measure(&played[begin..], frequency);
-            let gain = 20.0 * (amplitude / 0.5).log10();
-            let rest = 10.0 * (rest / 0.125).log10();
+            let heard = measure(&played, begin..played.len(), frequency);
+            let gain = 20.0 * (heard.amplitude / 0.5).log10();
+            let rest = heard.rest_db();
             // How late it is, by its phase.
             let late = crossing.round(0) as f64;
-            let turns = frequency * (begin as f64 - late) - phase / TAU;
+            let turns = -frequency * late - heard.phase / TAU;
             let off = (turns - turns.round()) / frequency;
             println!(
                 "{session} {device} {frequency:.4}: {gain:+.4} dB, rest {rest:.1} dB, {late} frames late, off by {off:.3}"

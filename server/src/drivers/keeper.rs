@@ -83,8 +83,10 @@ impl Crew {
     ///
     /// # Errors
     /// `Unavailable` if too many threads hang already.
-    pub fn begin(&self, opening: Opening, counters: Arc<Counters>) -> Result<Pending, Error> {
-        if Arc::strong_count(&self.0) > MOST_HANGING {
+    pub fn begin(&self, mut opening: Opening, counters: Arc<Counters>) -> Result<Pending, Error> {
+        let hanging = Arc::strong_count(&self.0) - 1;
+        opening.another_hangs = hanging > 0;
+        if hanging >= MOST_HANGING {
             let text = format!("{MOST_HANGING} attempts to open or close a device have not come back");
             return Err(Error::new(ErrorCode::Unavailable, text)
                 .remedy("end the sound server that hangs, such as by: killall -9 jackd"));

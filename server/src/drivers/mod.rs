@@ -295,6 +295,7 @@ impl Driver {
             stats: stats.clone(),
             read_ahead: read_ahead.clone(),
             links: jack::Remembered::default(),
+            another_hangs: false,
         };
         // A device calls from the first frame on: the dummy clock only comes when it does not.
         let crew = keeper::Crew::default();

@@ -88,6 +88,83 @@ fn a_server_that_stops_to_answer_is_lost_and_taken_up_again() {
 }
 
 #[test]
+fn a_server_that_stops_in_the_middle_of_a_request_stops_nothing_here() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "jack"]);
+    jackd.freeze(true);
+    // Other ports are asked for at once, and another block: the server answers neither.
+    server.ok("node add input mic");
+    server.ok("node add output phones first_channel=3");
+    let refused = server.ctl(["driver", "set", "--block", "512"]);
+    let told = aulos_tests::server::text(&refused.stderr);
+    assert!(!refused.status.success() && told.contains("does not answer"), "{told}");
+    let lost = wait(&server, "the loss", |status| status.lost.is_some());
+    wait(&server, "more frames", |status| status.frame.0 > lost.frame.0 + 48_000);
+    // One that cannot be opened, either, leaves the way open for another.
+    let refused = server.ctl(["driver", "set", "jack"]);
+    let told = aulos_tests::server::text(&refused.stderr);
+    assert!(!refused.status.success() && told.contains("does not answer"), "{told}");
+    server.ok("driver set dummy");
+    let status = driver(&server);
+    assert_eq!((status.name.as_str(), status.lost), ("dummy", None));
+    jackd.freeze(false);
+    wait_for("the server", || server.ctl(["driver", "set", "jack"]).status.success().then_some(()));
+    wait_for("the ports", || jackd.ports().contains("aulos:phones/R").then_some(()));
+    assert!(jackd.ports().contains("aulos:mic/L"), "{}", jackd.ports());
+}
+
+#[test]
+fn links_to_a_client_that_goes_come_back_with_it_unless_they_were_undone_by_hand() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "jack"]);
+    server.ok("node add input mic");
+    wait_for("the input's ports", || jackd.ports().contains("aulos:mic/R").then_some(()));
+    let (clicks, ours) = ("clicks:120_bpm", "aulos:mic/L");
+    let begin = || {
+        let metro = jackd.spawn("jack_metro", &["-b", "120", "-n", "clicks"]);
+        wait_for("the client", || jackd.ports().contains(clicks).then_some(()));
+        metro
+    };
+    let settled = || {
+        let seen = driver(&server);
+        wait(&server, "a second", |status| status.frame.0 > seen.frame.0 + 48_000);
+    };
+    let metro = begin();
+    jackd.run("jack_connect", &[clicks, ours]);
+    settled();
+    drop(metro);
+    wait_for("its end", || (!jackd.ports().contains(clicks)).then_some(()));
+    settled();
+    let metro = begin();
+    wait_for("the link", || (jackd.links(ours) == [clicks]).then_some(()));
+    jackd.run("jack_disconnect", &[clicks, ours]);
+    settled();
+    drop(metro);
+    wait_for("its end", || (!jackd.ports().contains(clicks)).then_some(()));
+    settled();
+    let _metro = begin();
+    settled();
+    assert_eq!(jackd.links(ours), [""; 0]);
+}
+
+#[test]
+fn the_block_of_a_server_that_was_chosen_by_itself_is_changed() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "auto"]);
+    server.ok("driver set --block 512");
+    wait(&server, "the block", |status| status.block == 512);
+    let status = driver(&server);
+    assert_eq!((status.name.as_str(), status.running, status.losses), ("jack", true, 0));
+    // The server itself has it, not only what is shown.
+    assert!(jackd.run("jack_bufsize", &[]).contains("512"));
+    // With another driver in between it is the same.
+    server.ok("driver set dummy");
+    server.ok("driver set jack --block 128");
+    wait(&server, "the block", |status| status.block == 128);
+    assert!(jackd.run("jack_bufsize", &[]).contains("128"));
+}
+
+#[test]
 fn the_driver_changes_while_the_engine_goes_on() {
     let jackd = Jackd::start(48_000, 256);
     let server = jackd.aulosd(["--driver", "dummy"]);

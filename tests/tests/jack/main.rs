@@ -3,6 +3,7 @@
 mod heard;
 mod loss;
 mod patch;
+mod rates;
 mod refusals;
 
 use aulos_protocol::{DriverStatus, Query, Reply};

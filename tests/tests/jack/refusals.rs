@@ -24,43 +24,6 @@ fn without_a_server_there_is_an_error_that_helps() {
 }
 
 #[test]
-fn a_server_of_another_rate_is_refused_with_both_rates() {
-    let jackd = Jackd::start(44_100, 256);
-    let mut server = Server::spawn_with(None, &jackd.environment(), ["--driver", "jack"]);
-    assert_eq!(server.wait().code(), Some(1));
-    let log = server.log();
-    assert!(
-        log.contains("48000 Hz") && log.contains("44100 Hz") && log.contains("make a session of 44100 Hz"),
-        "{log}"
-    );
-    // While the server runs it goes on as it was.
-    let server = jackd.aulosd(["--driver", "dummy"]);
-    let refused = server.ctl(["driver", "set", "jack"]);
-    let told = text(&refused.stderr);
-    assert!(!refused.status.success() && told.contains("44100 Hz"), "{told}");
-    let status = driver(&server);
-    assert_eq!((status.name.as_str(), status.running, status.lost), ("dummy", true, None));
-}
-
-#[test]
-fn a_session_of_another_rate_is_played_by_the_dummy_clock_until_the_rates_agree() {
-    let jackd = Jackd::start(48_000, 256);
-    let server = jackd.aulosd(["--driver", "jack"]);
-    let folder = server.folder().join("other");
-    server.ok(&format!("session new {} --rate 44100 --discard", folder.display()));
-    let lost =
-        aulos_tests::jackd::wait_for("the loss", || Some(driver(&server)).filter(|status| !status.running));
-    let why = lost.lost.unwrap();
-    assert!(why.contains("44100 Hz") && why.contains("48000 Hz"), "{why}");
-    aulos_tests::jackd::wait_for("more frames", || {
-        (driver(&server).frame.0 > lost.frame.0 + 4800).then_some(())
-    });
-    let folder = server.folder().join("same");
-    server.ok(&format!("session new {} --rate 48000 --discard", folder.display()));
-    aulos_tests::jackd::wait_for("the driver", || driver(&server).running.then_some(()));
-}
-
-#[test]
 fn auto_says_what_it_took_and_why() {
     let jackd = Jackd::start(48_000, 256);
     let server = jackd.aulosd(["--driver", "auto"]);

@@ -1,7 +1,9 @@
 //! Boxes that start by themselves.
 
+use std::{ffi::OsString, path::PathBuf};
+
 use aulos_protocol::{Query, Reply, client::Client};
-use aulos_tests::server::Server;
+use aulos_tests::server::{Server, aulosd};
 
 use crate::{Home, told, wait_until};
 
@@ -70,4 +72,36 @@ fn a_server_that_is_to_end_with_another_process_ends_at_once_if_that_is_gone() {
     let home = Home::new();
     let (code, _, err) = told(&home.daemon().args(["--socket", "s", "--with-parent", "1"]).output().unwrap());
     assert!(code == 1 && err.contains("the process 1"), "{err}");
+}
+
+#[test]
+fn memory_is_locked_where_that_has_no_limit_and_status_says_so() {
+    // Root may lock all the same, unless it gives that up.
+    let root = rustix::process::geteuid().is_root();
+    let drop = if root { &["setpriv", "--bounding-set=-ipc_lock"][..] } else { &[] };
+    let limited = [drop, &["prlimit", "--memlock=8388608:8388608"]].concat();
+    for (before, args, expected) in [
+        (&[][..], &[][..], None),
+        (&[], &["--no-memory-lock"], Some("not wanted")),
+        (&limited, &[], Some("the limit is 8192 KiB")),
+    ] {
+        let home = Home::new();
+        let mut words = before.iter().map(OsString::from).chain([aulosd().into_os_string()]);
+        let mut command = home.command(&PathBuf::from(words.next().unwrap()));
+        let command = command.args(words).args(args).args(["--driver=stepped", "--socket=s", "--log=error"]);
+        let mut server = command.spawn().unwrap();
+        wait_until("it answers", || Client::connect(&home.path("s")).is_ok());
+        let (mut client, _) = Client::connect(&home.path("s")).unwrap();
+        let Reply::Status(status) = client.query(Query::Status).unwrap() else { panic!("no status") };
+        let proc = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+        let locked = proc.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+        let locked: u64 = locked.split_whitespace().next().unwrap().parse().unwrap();
+        let said = status.driver.unlocked;
+        assert_eq!(locked == 0, said.is_some(), "{locked} {said:?}");
+        if let Some(expected) = expected {
+            assert!(said.as_ref().is_some_and(|why| why.contains(expected)), "{said:?}");
+        }
+        client.command(aulos_protocol::Command::Shutdown).unwrap();
+        assert!(server.wait().unwrap().success());
+    }
 }

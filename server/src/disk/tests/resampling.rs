@@ -2,6 +2,8 @@
 
 use std::f64::consts::TAU;
 
+use aulos_tests::tone::measure;
+
 use super::super::decode::open_at;
 use super::*;
 
@@ -20,31 +22,6 @@ fn resampled_tone(folder: &TempDir, from: u32, to: u32, frequency: f64) -> Vec<f
     let mut out = vec![0.0; decoder.info().frames as usize];
     decoder.read(0, &mut out).unwrap();
     out
-}
-
-/// Amplitude and phase of the part of `samples` that has `frequency`, and the power of all else, beside the ends.
-fn measure(samples: &[f32], frequency: f64) -> (f64, f64, f64) {
-    let edge = samples.len() / 4;
-    // Whole cycles of sine and cosine are only nearly orthogonal: the two equations are solved.
-    let (mut ss, mut cc, mut sc, mut xs, mut xc) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    let middle = || samples.iter().enumerate().skip(edge).take(samples.len() - 2 * edge);
-    for (n, &x) in middle() {
-        let (s, c) = (TAU * frequency * n as f64).sin_cos();
-        (ss, cc, sc) = (ss + s * s, cc + c * c, sc + s * c);
-        (xs, xc) = (xs + f64::from(x) * s, xc + f64::from(x) * c);
-    }
-    let determinant = ss * cc - sc * sc;
-    let (a, b) = ((xs * cc - xc * sc) / determinant, (xc * ss - xs * sc) / determinant);
-    let mut rest = 0.0;
-    for (n, &x) in middle() {
-        let (s, c) = (TAU * frequency * n as f64).sin_cos();
-        rest += (f64::from(x) - a * s - b * c).powi(2);
-    }
-    (a.hypot(b), b.atan2(a), rest / (samples.len() - 2 * edge) as f64)
-}
-
-fn decibels(power: f64) -> f64 {
-    10.0 * power.log10()
 }
 
 /// The rates of docs/files.md.
@@ -67,10 +44,11 @@ fn tones_come_through_unchanged_and_alone() {
         for n in 0..24 {
             let hz = 0.45 * lower * (f64::from(n) + 0.37) / 23.4;
             let out = resampled_tone(&folder, from, to, hz / f64::from(from));
-            let (amplitude, shift, rest) = measure(&out, hz / f64::from(to));
-            ripple = ripple.max((20.0 * (amplitude / 0.5).log10()).abs());
-            images = images.max(decibels(rest / (amplitude * amplitude / 2.0)));
-            phase = phase.max(shift.abs());
+            // Beside the ends.
+            let heard = measure(&out, out.len() / 4..out.len() - out.len() / 4, hz / f64::from(to));
+            ripple = ripple.max((20.0 * (heard.amplitude / 0.5).log10()).abs());
+            images = images.max(heard.rest_db());
+            phase = phase.max(heard.phase.abs());
         }
         assert!(ripple < 1e-6, "{from} -> {to}: {ripple} dB");
         assert!(images < -140.0, "{from} -> {to}: {images} dB");
@@ -90,7 +68,7 @@ fn what_the_lower_rate_cannot_hold_is_not_heard() {
             let out = resampled_tone(&folder, from, to, hz / f64::from(from));
             let middle = &out[out.len() / 4..out.len() * 3 / 4];
             let power = middle.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / middle.len() as f64;
-            aliases = aliases.max(decibels(power / 0.125));
+            aliases = aliases.max(10.0 * (power / 0.125).log10());
         }
         assert!(aliases < -140.0, "{from} -> {to}: {aliases} dB");
     }

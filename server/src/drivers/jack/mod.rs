@@ -63,11 +63,11 @@ fn set_block(client: &Client, frames: u32) -> Result<(), Error> {
 /// # Errors
 /// Why it cannot be used.
 pub fn look() -> Result<(u32, u32), Error> {
-    let client = connect("aulos-look")?;
+    let client = connect("aulos-look", ClientOptions::empty())?;
     Ok((client.sample_rate(), client.buffer_size()))
 }
 
-fn connect(name: &str) -> Result<Client, Error> {
+fn connect(name: &str, options: ClientOptions) -> Result<Client, Error> {
     let unavailable = |message: String| Error::new(ErrorCode::Unavailable, message);
     jack_sys::library().map_err(|error| {
         unavailable(format!("the JACK library cannot be loaded: {error}"))
@@ -76,7 +76,7 @@ fn connect(name: &str) -> Result<Client, Error> {
     })?;
     // What it has to say comes with the errors.
     jack::set_logger(LoggerType::None);
-    match Client::new(name, ClientOptions::NO_START_SERVER) {
+    match Client::new(name, options | ClientOptions::NO_START_SERVER) {
         Ok((client, _)) => Ok(client),
         Err(jack::Error::ClientError(status)) => Err(unavailable(refusal(status))
             .expected("a JACK server that runs, and may be used by this user")
@@ -93,6 +93,8 @@ fn refusal(status: ClientStatus) -> String {
         "no server runs"
     } else if status.contains(ClientStatus::SHM_FAILURE) {
         "its shared memory cannot be used"
+    } else if status.contains(ClientStatus::NAME_NOT_UNIQUE) {
+        "the client from before, which hung, has not left it yet"
     } else {
         "the server refuses the client"
     };
@@ -104,7 +106,9 @@ fn refusal(status: ClientStatus) -> String {
 /// # Errors
 /// `Unavailable` without library or server.
 pub fn open(opening: &Opening) -> Result<Opened, Error> {
-    let client = connect(&opening.setup.jack_name)?;
+    // Else a client that hung would be there still, and this one have another name.
+    let exact = if opening.another_hangs { ClientOptions::USE_EXACT_NAME } else { ClientOptions::empty() };
+    let client = connect(&opening.setup.jack_name, exact)?;
     let mut warnings = Vec::new();
     if opening.setup.impose_block
         && client.buffer_size() != opening.setup.block
