@@ -108,11 +108,8 @@ fn a_tone_goes_in_and_out_at_another_rate_and_nothing_is_added() {
             let late = crossing.round(0) as f64;
             let turns = -frequency * late - heard.phase / TAU;
             let off = (turns - turns.round()) / frequency;
-            println!(
-                "{session} {device} {frequency:.4}: {gain:+.4} dB, rest {rest:.1} dB, {late} frames late, off by {off:.3}"
-            );
             assert!(gain.abs() < 0.05, "{session} {device} {frequency}: gain {gain} dB");
-            assert!(rest < -110.0, "{session} {device} {frequency}: {rest} dB of something else");
+            assert!(rest < -125.0, "{session} {device} {frequency}: {rest} dB of something else");
             // Rounded to whole frames in both directions; of a high tone whole turns cannot be told.
             let whole = 2.0 + 2.0 * f64::from(device) / f64::from(session);
             assert!(off.abs() < whole, "{session} {device} {frequency}: {off} frames off");
