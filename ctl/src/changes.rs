@@ -3,6 +3,7 @@
 use aulos_protocol::{Change, Clip, Node, NodeId, NodeKind, Session, Value, mirror, params};
 
 use crate::{
+    commands::{clock, range_text},
     text::{count, plain},
     values::{show, show_gain},
 };
@@ -36,7 +37,7 @@ pub fn lines(session: &mut Session, changes: &[Change]) -> Vec<String> {
                 }
                 None => format!("- link #{id}"),
             }),
-            Change::Session { name, tempo, signature, edit_fade_ms, max_latency_ms, .. } => {
+            Change::Session { name, tempo, signature, loop_range, edit_fade_ms, max_latency_ms, .. } => {
                 if *name != session.name {
                     lines.push(format!("~ name  {} → {}", plain(&session.name), plain(name)));
                 }
@@ -45,6 +46,10 @@ pub fn lines(session: &mut Session, changes: &[Change]) -> Vec<String> {
                 }
                 if *tempo != session.tempo {
                     lines.push(format!("~ tempo  {} → {} bpm", session.tempo.get(), tempo.get()));
+                }
+                if *loop_range != session.loop_range {
+                    let said = |range| range_text(clock(session), range);
+                    lines.push(format!("~ loop  {} → {}", said(session.loop_range), said(*loop_range)));
                 }
                 if *edit_fade_ms != session.edit_fade_ms {
                     lines.push(format!("~ fades  {} → {edit_fade_ms} ms", session.edit_fade_ms));

@@ -263,14 +263,12 @@ impl Context {
 
     fn preview(&mut self, command: Command, at: Option<Frames>) -> Result<(), Failure> {
         if let Undo::Never(why) = command.undo()
-            && !matches!(command, Command::Undo | Command::Redo)
+            && !matches!(command, Command::Undo | Command::Redo | Command::Loop { .. })
         {
             let why = match command {
-                Command::Play
-                | Command::Pause
-                | Command::Stop
-                | Command::Locate { .. }
-                | Command::Loop { .. } => "it moves the transport, which is no part of the session",
+                Command::Play | Command::Pause | Command::Stop | Command::Locate { .. } => {
+                    "it moves the transport, which is no part of the session"
+                }
                 _ => why,
             };
             let error =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aulos_nodes::{BuiltIn, Patch, Playlist, Stage, Workshop};
 use aulos_protocol::{
-    Change, Clip, Command, Error, ErrorCode, Node, NodeId, Session, mirror,
+    Change, Clip, Command, Error, ErrorCode, Frames, Node, NodeId, Session, mirror,
     params::{self, Effect},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -188,6 +188,7 @@ impl Controller {
                 )
                 .remedy("the status says what it would take back or do again"));
             }
+            Command::Loop { start, end } => return self.dry_loop(*start, *end),
             command => session::apply(&self.session, command)?,
         };
         for node in new.nodes.values() {
@@ -243,16 +244,44 @@ impl Controller {
         }
     }
 
-    /// Moves the transport at the beginning of the next cycle, or when the engine is at `frame`.
+    /// Moves the transport at the beginning of the next cycle, or when the engine is at `frame`. A loop is the
+    /// session's from now on; one that is to come is when [`Controller::loops`] says so.
     ///
     /// # Errors
-    /// `Busy` if the audio thread has too much to do already.
-    pub fn transport(&mut self, change: TransportChange, frame: Option<u64>) -> Result<u64, Error> {
+    /// What is wrong with a loop, or `Busy` if the audio thread has too much to do already.
+    pub fn transport(&mut self, change: TransportChange, frame: Option<u64>) -> Result<Performed, Error> {
+        let range = match change {
+            TransportChange::Loop(range) => {
+                session::loop_range(range.map(|(start, _)| Frames(start)), range.map(|(_, end)| Frames(end)))?
+            }
+            _ => None,
+        };
         self.room()?;
         self.flush_now()?;
+        let mut new = self.session.clone();
+        if matches!(change, TransportChange::Loop(_)) && frame.is_none() {
+            new.loop_range = range;
+        }
+        let performed = self.exchange(new, Vec::new());
+        // The batch of the transport is all that the audio thread needs to know.
+        self.untold = false;
+        self.told = self.session.clone();
         let transport = Some((change, frame));
         let batch = Batch { transport, fade_frames: self.session.fade_frames(), ..Batch::default() };
-        self.send(batch)
+        let ticket = self.send(batch)?;
+        Ok(Performed { ticket, ..performed })
+    }
+
+    /// Notes in the session that the transport loops, or no longer does, since a timed change to it.
+    pub fn loops(&mut self, range: Option<(u64, u64)>) -> Performed {
+        let loop_range = range.map(|(start, end)| (Frames(start), Frames(end)));
+        self.exchange(Session { loop_range, ..self.session.clone() }, Vec::new())
+    }
+
+    /// What another loop changes.
+    fn dry_loop(&self, start: Option<Frames>, end: Option<Frames>) -> Result<Vec<Change>, Error> {
+        let loop_range = session::loop_range(start, end)?;
+        Ok(mirror::difference(&self.session, &Session { loop_range, ..self.session.clone() }))
     }
 
     /// Takes in what a node reports as its latency.

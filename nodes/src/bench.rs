@@ -1,6 +1,9 @@
 //! Runs a processor as the engine does, for tests.
 
-use aulos_protocol::{Bpm, Control, Node, NodeId, NodeKind, Rate, Signature, Slug, Value, params};
+use aulos_protocol::{
+    Bpm, Control, Node, NodeId, NodeKind, Rate, Signature, Slug, Value, params,
+    ports::{self, Direction, Signal},
+};
 
 use crate::{Built, Cycle, Io, Order, Playlist, Processor, Setting, Stage, build};
 
@@ -44,7 +47,9 @@ pub fn play(
 ) -> Vec<Vec<f32>> {
     const JUMP: u64 = 1000;
     let length = input[0].len();
-    let channels = usize::from(node.channels);
+    let is_heard = |group: &ports::Group| (group.direction, group.signal) == (Direction::Out, Signal::Audio);
+    let groups = ports::groups(node.kind, node.channels).into_iter().filter(is_heard);
+    let channels: usize = groups.map(|group| usize::from(group.channels)).sum();
     let mut out = vec![Vec::new(); channels];
     let numbers: Vec<usize> = (0..input.len()).collect();
     let (mut frame, mut blocks) = (0, blocks.iter().cycle());

@@ -276,32 +276,111 @@ impl Processor for Strip {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::FRAC_PI_2;
+
+    use aulos_protocol::Value;
+
     use super::*;
+    use crate::bench::{n, node, run};
+
+    /// What leaves a strip that hears 1 on each channel, by output.
+    fn factors(kind: NodeKind, channels: u16, set: &[(&str, Value)]) -> Vec<f32> {
+        let ones = vec![vec![1.0]; usize::from(channels)];
+        run(&node(kind, channels, set), &ones, &[], &[1]).iter().map(|output| output[0]).collect()
+    }
+
+    fn db(factor: f64) -> f64 {
+        20.0 * factor.log10()
+    }
+
+    /// The worst deviation from `wanted`, in dB. What is to be silent must be.
+    fn deviation(got: &[f32], wanted: &[f64]) -> f64 {
+        assert_eq!(got.len(), wanted.len());
+        let off = |(got, wanted): (&f32, &f64)| {
+            if *wanted < 1e-12 {
+                assert_eq!(*got, 0.0, "{wanted}");
+                return 0.0;
+            }
+            (db(f64::from(*got)) - db(*wanted)).abs()
+        };
+        got.iter().zip(wanted).map(off).fold(0.0, f64::max)
+    }
+
+    /// Half a step of 32-bit floats, in dB, and what is as little in the formulas themselves.
+    const ROUNDING: f64 = 5.3e-7;
 
     #[test]
-    fn pan_laws_are_those_of_their_names() {
-        let db = |factor: f32| 20.0 * f64::from(factor).log10();
-        for (law, middle) in [(PanLaw::Power, -3.0103), (PanLaw::Between, -4.5154), (PanLaw::Sum, -6.0206)] {
-            assert_eq!((law.sides(-1.0), law.sides(1.0)), ((1.0, 0.0), (0.0, 1.0)));
-            let (left, right) = law.sides(0.0);
-            assert!((db(left) - middle).abs() < 1e-3 && (db(right) - middle).abs() < 1e-3);
+    fn mono_is_panned_by_the_law_that_is_named() {
+        let mut worst = 0.0f64;
+        for step in 0..=200 {
+            let pan = f64::from(step) / 100.0 - 1.0;
+            // A quarter of a turn, and a straight line.
+            let angle = FRAC_PI_2 * f64::from(step) / 200.0;
+            let (power, sum) = ([angle.cos(), angle.sin()], [(1.0 - pan) / 2.0, (1.0 + pan) / 2.0]);
+            let middle = |side: usize| 10f64.powf((db(power[side]) + db(sum[side])) / 2.0 / 20.0);
+            let laws = [("-3dB", power), ("-4.5dB", [middle(0), middle(1)]), ("-6dB", sum)];
+            for (law, wanted) in laws {
+                let set = [("pan", n(pan)), ("pan_law", Value::name(law))];
+                // The tap is not panned.
+                let bus = factors(NodeKind::Bus, 1, &set);
+                assert_eq!(bus[0], 1.0);
+                worst = worst.max(deviation(&bus[1..], &wanted));
+                worst = worst.max(deviation(&factors(NodeKind::Send, 1, &set), &wanted));
+            }
         }
-        for step in 0..=100 {
-            let pan = f64::from(step) / 50.0 - 1.0;
-            let (left, right) = PanLaw::Power.sides(pan);
-            assert!((left * left + right * right - 1.0).abs() < 1e-6);
-            let (sum_left, sum_right) = PanLaw::Sum.sides(pan);
-            assert!((sum_left + sum_right - 1.0).abs() < 1e-6);
-            // Half way between the two, in dB.
-            let (between, _) = PanLaw::Between.sides(pan);
-            assert!((between * between - left * sum_left).abs() < 1e-6);
+        assert!(worst < ROUNDING, "{worst} dB");
+        // By default, and in the middle, as loud as their names say.
+        for (set, level) in [
+            (vec![], -3.0103),
+            (vec![("pan_law", Value::name("-4.5dB"))], -4.5154),
+            (vec![("pan_law", Value::name("-6dB"))], -6.0206),
+        ] {
+            let sides = factors(NodeKind::Send, 1, &set);
+            assert!(sides.iter().all(|side| (db(f64::from(*side)) - level).abs() < 1e-4), "{sides:?}");
         }
     }
 
     #[test]
-    fn balance_leaves_the_nearer_side_alone() {
-        assert_eq!(balance(0.0), (1.0, 1.0));
-        assert_eq!(balance(1.0), (0.0, 1.0));
-        assert_eq!(balance(-0.25), (1.0, 0.75));
+    fn stereo_is_balanced_and_more_channels_are_left_alone() {
+        for step in 0..=200 {
+            let pan = f64::from(step) / 100.0 - 1.0;
+            let wanted = [(1.0 - pan).min(1.0), (1.0 + pan).min(1.0)];
+            for kind in [NodeKind::Bus, NodeKind::Send] {
+                let out = factors(kind, 2, &[("pan", n(pan))]);
+                let sides = &out[out.len() - 2..];
+                let off = deviation(sides, &wanted);
+                assert!(off < ROUNDING, "{kind} at {pan}: {off} dB");
+                assert!(sides.contains(&1.0), "{kind} at {pan}: the nearer side is turned down");
+            }
+        }
+        assert_eq!(factors(NodeKind::Send, 3, &[]), [1.0; 3]);
+    }
+
+    #[test]
+    fn trim_and_polarity_come_before_the_tap_and_gain_and_pan_behind_it() {
+        let (trim, gain) = (10f64.powf(-6.0 / 20.0), 10f64.powf(-20.0 / 20.0));
+        for (polarity, signs) in [
+            ("normal", [1.0, 1.0]),
+            ("inverted", [-1.0, -1.0]),
+            ("left", [-1.0, 1.0]),
+            ("right", [1.0, -1.0]),
+        ] {
+            let set =
+                [("trim", n(-6.0)), ("polarity", Value::name(polarity)), ("gain", n(-20.0)), ("pan", n(0.5))];
+            let out = factors(NodeKind::Bus, 2, &set);
+            let upright: Vec<f32> =
+                out.iter().enumerate().map(|(output, x)| x * signs[output % 2] as f32).collect();
+            let off = deviation(&upright, &[trim, trim, trim * gain * 0.5, trim * gain]);
+            assert!(off < 3.0 * ROUNDING, "{polarity}: {off} dB");
+        }
+    }
+
+    #[test]
+    fn a_mute_shuts_the_tap_unless_it_is_ignored_there() {
+        let shut = [("mute", n(1.0)), ("gain", n(6.0))];
+        assert_eq!(factors(NodeKind::Bus, 2, &shut), [0.0; 4]);
+        let open = [("mute", n(1.0)), ("pre_ignores_mute", n(1.0))];
+        assert_eq!(factors(NodeKind::Bus, 2, &open), [1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(factors(NodeKind::Send, 2, &[("mute", n(1.0))]), [0.0; 2]);
     }
 }

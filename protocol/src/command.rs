@@ -179,7 +179,8 @@ pub enum Command {
         /// The new position on the timeline.
         position: Frames,
     },
-    /// Sets or clears the loop. The seam is on the exact frame: `end` is not played, `start` follows.
+    /// Sets or clears the loop. The seam is on the exact frame: `end` is not played, `start` follows. The loop is
+    /// saved with the session, and told as a change of it; but it is no undo step, and undo leaves it as it is.
     Loop {
         /// The first frame of the loop; no loop if not said.
         #[serde(default, skip_serializing_if = "Option::is_none")]

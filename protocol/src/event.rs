@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bpm, Frames, Link, LinkId, Node, NodeId, Signature};
+use crate::{Bpm, Frames, Link, LinkId, LoopRange, Node, NodeId, Signature};
 
 /// One change of the session. Setting is absolute, so that applying a change twice is harmless.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +28,9 @@ pub enum Change {
         /// The time signature.
         #[serde(default)]
         signature: Signature,
+        /// First and one-after-last frame of the loop, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loop_range: Option<LoopRange>,
         /// The length of fades, in ms.
         edit_fade_ms: f64,
         /// The longest latency that a node may report, in ms.
@@ -65,7 +68,8 @@ pub enum Event {
         /// The session's folder.
         path: String,
     },
-    /// The transport changed by a command.
+    /// The transport was started, stopped or moved by a command. A loop is one of the session, and told by
+    /// [`Event::Changed`].
     Transport {
         /// The engine's frame from which it holds.
         frame: Frames,
@@ -98,9 +102,6 @@ pub struct TransportState {
     pub waiting: bool,
     /// The position on the timeline.
     pub position: Frames,
-    /// First and one-after-last frame of the loop.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loop_range: Option<(Frames, Frames)>,
 }
 
 /// How a long piece of work is getting on.

@@ -41,7 +41,7 @@ pub use query::{
     Applied, Hello, LatencyReport, LatencyRow, LinkLatency, NodeFaults, ParamReading, Query, Reply, State,
     Status, StreamStatus, Unaligned,
 };
-pub use session::{Clip, FORMAT, Link, Node, NodeKind, PortRef, Session};
+pub use session::{Clip, FORMAT, Link, LoopRange, Node, NodeKind, PortRef, Session};
 pub use units::{Bpm, Decibels, Frames, Rate, Signature};
 pub use value::{Name, Value};
 

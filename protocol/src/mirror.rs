@@ -17,10 +17,11 @@ pub fn apply(session: &mut Session, change: &Change) {
         Change::LinkGone(id) => {
             session.links.remove(*id);
         }
-        Change::Session { name, tempo, signature, edit_fade_ms, max_latency_ms, next_id } => {
+        Change::Session { name, tempo, signature, loop_range, edit_fade_ms, max_latency_ms, next_id } => {
             session.name.clone_from(name);
             session.tempo = *tempo;
             session.signature = *signature;
+            session.loop_range = *loop_range;
             session.edit_fade_ms = *edit_fade_ms;
             session.max_latency_ms = *max_latency_ms;
             session.next_id = *next_id;
@@ -76,6 +77,7 @@ pub fn difference(old: &Session, new: &Session) -> Vec<Change> {
         name: session.name.clone(),
         tempo: session.tempo,
         signature: session.signature,
+        loop_range: session.loop_range,
         edit_fade_ms: session.edit_fade_ms,
         max_latency_ms: session.max_latency_ms,
         next_id: session.next_id,

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, ClipId, Decibels, DriverInfo, DriverStatus, Frames, MeterReading, Node, OperationState, Range,
-    Rate, Session, Signature, TransportState, Value,
+    Change, ClipId, Decibels, DriverInfo, DriverStatus, Frames, LoopRange, MeterReading, Node,
+    OperationState, Range, Rate, Session, Signature, TransportState, Value,
 };
 
 /// A question. It changes nothing.
@@ -175,6 +175,9 @@ pub struct Status {
     pub worst_load: f64,
     /// The transport.
     pub transport: TransportState,
+    /// First and one-after-last frame of the loop, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loop_range: Option<LoopRange>,
     /// The nodes that are soloed, as they are listed; while there are any, only what lies on a path through them is
     /// heard.
     #[serde(default)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{Bpm, ClipId, Decibels, Frames, LinkId, Links, NodeId, Nodes, Rate, Signature, Slug, Value};
 
@@ -17,7 +17,7 @@ pub const FORMAT: u32 = 1;
 /// What a newer version wrote and this one does not know; kept as it is.
 type Unknown = BTreeMap<String, serde_json::Value>;
 
-/// The desired state: nodes, links, clips, parameters, tempo.
+/// The desired state: nodes, links, clips, parameters, tempo, loop.
 ///
 /// Copies share their structure: a clone costs a few pointers, an edit copies only what lies on its path.
 /// [`Session::new`] makes an empty one; everything that changes it goes through the engine's `session::apply`.
@@ -35,6 +35,10 @@ pub struct Session {
     /// The time signature, constant over the timeline.
     #[serde(default)]
     pub signature: Signature,
+    /// First and one-after-last frame of the loop that the transport plays; none if it plays straight on. The loop
+    /// is at least 480 frames long.
+    #[serde(default, deserialize_with = "read_loop", skip_serializing_if = "Option::is_none")]
+    pub loop_range: Option<LoopRange>,
     /// How long links, parameters and transport take to fade, in ms; 0 to 1,000.
     #[serde(default = "default_edit_fade_ms")]
     pub edit_fade_ms: f64,
@@ -57,6 +61,14 @@ pub struct Session {
     #[serde(flatten)]
     #[schemars(skip)]
     pub unknown: Unknown,
+}
+
+/// First and one-after-last frame of a loop.
+pub type LoopRange = (Frames, Frames);
+
+/// Errors of a session do not say in which field they are.
+fn read_loop<'de, D: Deserializer<'de>>(d: D) -> Result<Option<LoopRange>, D::Error> {
+    Option::deserialize(d).map_err(|error| de::Error::custom(format!("loop_range: {error}")))
 }
 
 fn default_edit_fade_ms() -> f64 {
@@ -89,6 +101,7 @@ impl Session {
             rate,
             tempo: Bpm::default(),
             signature: Signature::default(),
+            loop_range: None,
             edit_fade_ms: default_edit_fade_ms(),
             max_block: default_max_block(),
             max_latency_ms: default_max_latency_ms(),
@@ -107,6 +120,11 @@ impl Session {
     /// The length of an edit fade, in frames.
     pub fn fade_frames(&self) -> u64 {
         self.rate.frames_in_ms(self.edit_fade_ms)
+    }
+
+    /// First and one-after-last frame of the loop, as numbers.
+    pub fn loop_frames(&self) -> Option<(u64, u64)> {
+        self.loop_range.map(|(start, end)| (start.0, end.0))
     }
 
     /// The longest latency that a node may report, in frames.

@@ -12,8 +12,8 @@ use crate::{
     store,
 };
 
-/// Describes the session in the folder at `path`, as it was saved last: `path`, `name`, `rate`, `tempo`, `nodes` by kind,
-/// `links`, `clips`, `files`, `length` in frames, `held` (whether a server has it open), and `problems`, such as files
+/// Describes the session in the folder at `path`, as it was saved last: `path`, `name`, `rate`, `tempo`, `signature`,
+/// `loop_range` (`null` without a loop), `nodes` by kind, `links`, `clips`, `files`, `length` in frames, `held` (whether a server has it open), and `problems`, such as files
 /// that are missing.
 ///
 /// # Errors
@@ -40,6 +40,8 @@ pub fn inspect(path: &Path) -> Result<Json, Error> {
         "name": session.name,
         "rate": session.rate,
         "tempo": session.tempo,
+        "signature": session.signature,
+        "loop_range": session.loop_range,
         "nodes": kinds,
         "links": session.links.len(),
         "clips": clips.len(),

@@ -311,7 +311,42 @@ mod tests {
         assert_eq!(serde_json::to_value(&read).unwrap(), json);
     }
 
+    /// Numbers of all kinds, those at the ends of the ranges above all, and what is no number.
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::json;
+        prop_oneof![
+            8 => (0u64..2000).prop_map(|n| json!(n)),
+            4 => (0u64..1000).prop_map(|n| json!(session::MAX_POSITION - 500 + n)),
+            1 => any::<u64>().prop_map(|n| json!(n)),
+            1 => any::<i64>().prop_map(|n| json!(n)),
+            1 => any::<f64>().prop_map(|n| json!(n)),
+            1 => ".{0,5}".prop_map(|text| json!(text)),
+            1 => Just(serde_json::Value::Null),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn a_loop_is_read_as_it_is_written_or_refused(
+            list in prop::collection::vec(value(), 0..4),
+            alone in value(),
+            is_list in prop::bool::weighted(0.9),
+        ) {
+            let mut json = serde_json::to_value(crate::control::fresh_session("s", Rate::default()).unwrap()).unwrap();
+            json["loop_range"] = if is_list { list.into() } else { alone };
+            let frame = |value: &serde_json::Value| value.as_u64().filter(|n| *n <= session::MAX_POSITION);
+            let wanted = match json["loop_range"].as_array().map(Vec::as_slice) {
+                Some([start, end]) => frame(start).zip(frame(end)).filter(|(start, end)| *end >= start + 480).map(Some),
+                Some(_) => None,
+                None => json["loop_range"].is_null().then_some(None),
+            };
+            let read = parse(&json.to_string());
+            prop_assert_eq!(read.as_ref().ok().map(Session::loop_frames), wanted, "{}: {:?}", json["loop_range"], read);
+            if let Ok(session) = read {
+                prop_assert_eq!(parse(&serde_json::to_string(&session).unwrap()).unwrap(), session);
+            }
+        }
+
         #[test]
         fn any_text_is_a_session_or_refused(text in ".{0,300}") {
             prop_assert!(parse(&text).is_err());

@@ -222,8 +222,8 @@ impl Stepped {
     /// If the engine refuses it.
     pub fn transport_at(&mut self, change: aulos_engine::TransportChange, frame: usize) {
         let sent = self.controller.transport(change, Some(frame as u64));
-        let ticket = sent.unwrap_or_else(|e| panic!("{e}"));
-        self.take_over(ticket);
+        let performed = sent.unwrap_or_else(|e| panic!("{e}"));
+        self.take_over(performed.ticket);
     }
 
     /// Has the audio thread take over the batch `ticket`.

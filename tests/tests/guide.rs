@@ -1,4 +1,4 @@
-//! The user's guide does what it says: every command of its pages is run, and what they show is printed.
+//! The user's guide does what it says: every command of it and its pages is run, and what they show is printed.
 //!
 //! The blocks marked `sh` of a page are one script, which bash runs in a home of its own; a block marked `text` shows
 //! what the block before prints: pieces of its lines, in this order.
@@ -47,7 +47,8 @@ fn assert_nothing_hides_failures(page: &str, blocks: &[Block]) {
     for block in blocks {
         let mut file = false;
         for line in &block.commands {
-            let hides = [" && ", " || ", "; "].iter().any(|between| line.contains(between));
+            let said = line.split(" # ").next().unwrap_or(line);
+            let hides = [" && ", " || ", "; "].iter().any(|between| said.contains(between));
             // A certain failure is no surprise, and loops are no lists.
             let allowed = file || line.contains("|| test $? = ") || line.starts_with("for ");
             assert!(!hides || allowed, "{page}: \"{line}\" hides failures");
@@ -88,10 +89,21 @@ fn programs(room: &Path) {
 
 /// Follows the page in a home of its own, and answers that.
 fn follow(page: &str) -> tempfile::TempDir {
+    follow_between(&[], page, &[])
+}
+
+/// The same between commands that the page takes for granted.
+fn follow_between(before: &[&str], page: &str, after: &[&str]) -> tempfile::TempDir {
     let written = fs::read_to_string(project().join("docs/guide").join(page)).unwrap();
-    let blocks = blocks(&written);
+    let mut blocks = blocks(&written);
     assert!(blocks.len() >= 3, "{page} has hardly any commands");
     assert_nothing_hides_failures(page, &blocks);
+    let block = |lines: &[&str]| Block {
+        commands: lines.iter().map(|line| (*line).to_owned()).collect(),
+        shows: Vec::new(),
+    };
+    blocks.insert(0, block(before));
+    blocks.push(block(after));
     let room = tempfile::tempdir().unwrap();
     fs::create_dir(room.path().join("home")).unwrap();
     programs(room.path());
@@ -152,12 +164,9 @@ fn the_installation_box_starts_by_itself() {
     // What systemd is told to start is started, too.
     let unit = fs::read_to_string(room.path().join("home/.config/systemd/user/aulos.service")).unwrap();
     let unit = unit.replace("/usr/local/bin/", "").replace("%h", "$HOME");
-    let told =
-        |key: &str| unit.lines().filter_map(|line| line.strip_prefix(key)).map(str::to_owned).collect();
-    let start: Vec<String> = told("ExecStart=");
-    let mut commands = vec![format!("{} &", start.join(" "))];
-    commands.extend(told("ExecStartPost=") as Vec<String>);
-    commands.extend(["aulosctl status".to_owned(), "aulosctl shutdown".to_owned()]);
+    let start: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecStart=")).collect();
+    assert_eq!(start.len(), 1);
+    let commands = vec![format!("{} &", start[0]), "aulosctl status".into(), "aulosctl shutdown".into()];
     let shows = ["session    show", "▶ rolling", "loop 0:00.000 to 0:04.000"].map(str::to_owned).into();
     run("the unit", &[Block { commands, shows }], room.path());
 }
@@ -165,6 +174,29 @@ fn the_installation_box_starts_by_itself() {
 #[test]
 fn the_headless_studio_renders() {
     follow("headless-studio.md");
+}
+
+#[test]
+fn what_the_guide_shows_of_each_subject_is_so() {
+    // What it speaks of: tracks, where they go, a session that was saved, and a loop on disk.
+    follow_between(
+        &[
+            "aulosd --driver dummy &",
+            "aulosctl session new ~/music/first",
+            "for track in drums bass guitar keys voice alto tenor kick snare overhead trumpet trombone; do",
+            "  aulosctl track add $track",
+            "  aulosctl link $track master",
+            "done",
+            "for bus in fx room cue; do aulosctl bus add $bus; done",
+            "for output in front phones; do aulosctl node add output $output; done",
+            "aulosctl clip add drums /usr/share/sounds/alsa/Noise.wav",
+            "mkdir loops",
+            "aulosctl render loops/beat.flac",
+            "aulosctl session save",
+        ],
+        "../guide.md",
+        &["aulosctl shutdown"],
+    );
 }
 
 #[test]

@@ -177,6 +177,8 @@ pub enum Verb {
     #[command(after_long_help = position::HELP)]
     Locate(Locate),
     /// Set the loop, clear it with `off`, or print it
+    ///
+    /// The loop is saved with the session. It is no undo step, and renders are straight.
     #[command(after_long_help = position::HELP)]
     Loop(Loop),
     /// Print tempo and time signature, or set them

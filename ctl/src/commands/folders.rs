@@ -7,15 +7,17 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aulos_protocol::{Error, ErrorCode, Frames, Rate, config::Config, recent};
+use aulos_protocol::{Bpm, Error, ErrorCode, Frames, LoopRange, Rate, Signature, config::Config, recent};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::range_text;
 use crate::{
     context::Context,
     failure::Failure,
     files::absolute_path,
     paint::Style,
+    position::Clock,
     programs,
     text::{Side, Table, count, minutes, plain},
 };
@@ -31,6 +33,15 @@ struct Head {
     name: String,
     rate: Rate,
     nodes: Vec<serde::de::IgnoredAny>,
+}
+
+/// What `aulosd` tells of the time of a session.
+#[derive(Deserialize)]
+struct Timing {
+    rate: Rate,
+    tempo: Bpm,
+    signature: Signature,
+    loop_range: Option<LoopRange>,
 }
 
 /// A session that was found.
@@ -187,13 +198,16 @@ pub fn info(cx: &mut Context, folder: &Path) -> Result<(), Failure> {
     let nodes = told["nodes"].as_object().cloned().unwrap_or_default();
     let total: u64 = nodes.values().filter_map(Json::as_u64).sum();
     let kinds: Vec<_> = nodes.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
-    let rate = u32::try_from(number("rate")).ok().and_then(Rate::new).unwrap_or_default();
+    let Timing { rate, tempo, signature, loop_range } = serde_json::from_value(told.clone())
+        .map_err(|error| Error::new(ErrorCode::Internal, format!("aulosd tells no session: {error}")))?;
+    let clock = Clock { rate, tempo, signature };
     let length = Frames(number("length"));
     let mut rows = vec![
         ("session", paint.bold(&text("name")).into_owned()),
         ("folder", text("path")),
-        ("rate", format!("{} Hz, {} bpm", rate.hz(), told["tempo"])),
+        ("rate", format!("{} Hz, {} bpm in {signature}", rate.hz(), tempo.get())),
         ("length", format!("{} ({length} frames)", minutes(rate.seconds(length)))),
+        ("loop", range_text(clock, loop_range)),
         ("nodes", format!("{total}: {}", kinds.join(", "))),
         (
             "holds",

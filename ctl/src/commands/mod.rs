@@ -23,6 +23,7 @@ mod transport;
 mod watch;
 
 pub use list::clock;
+pub use transport::range_text;
 
 use aulos_protocol::{Command, NodeKind};
 

@@ -76,7 +76,7 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
         "transport",
         format!("{state}  {}  {}  {frame}", paint.bold(&clock.bar(position)), clock.time(position)),
     );
-    if let Some(range) = transport.loop_range {
+    if let Some(range) = status.loop_range {
         row("", super::transport::loop_text(clock, Some(range)));
     }
 

@@ -1,6 +1,6 @@
 //! `locate`, `loop`, `tempo` and `step`.
 
-use aulos_protocol::{Bpm, Command, Error, ErrorCode, Range};
+use aulos_protocol::{Bpm, Command, Error, ErrorCode, LoopRange, Range};
 use serde_json::json;
 
 use crate::{
@@ -48,7 +48,7 @@ pub fn set_loop(cx: &mut Context, args: &args::Loop) -> Result<(), Failure> {
 
 fn print_loop(cx: &mut Context) -> Result<(), Failure> {
     let status = cx.status()?;
-    let range = status.transport.loop_range;
+    let range = status.loop_range;
     if cx.out.is_json() {
         return cx.out.json(&json!({ "loop_range": range }));
     }
@@ -57,13 +57,18 @@ fn print_loop(cx: &mut Context) -> Result<(), Failure> {
 }
 
 /// The loop in words.
-pub fn loop_text(clock: Clock, range: Option<(aulos_protocol::Frames, aulos_protocol::Frames)>) -> String {
+pub fn loop_text(clock: Clock, range: Option<LoopRange>) -> String {
+    format!("loop {}", range_text(clock, range))
+}
+
+/// Where a loop begins and ends, in words.
+pub fn range_text(clock: Clock, range: Option<LoopRange>) -> String {
     match range {
         Some((start, end)) => {
             let bars = format!("{} to {}", clock.bar(start), clock.bar(end));
-            format!("loop {} to {} ({bars})", clock.time(start), clock.time(end))
+            format!("{} to {} ({bars})", clock.time(start), clock.time(end))
         }
-        None => "loop off".into(),
+        None => "off".into(),
     }
 }
 

@@ -115,12 +115,7 @@ fn transport_text(clock: Clock, transport: &TransportState) -> String {
         (false, true) => "waiting",
         (false, false) => "stopped",
     };
-    let mut text = format!("{verb} {}", clock.both(transport.position));
-    if transport.loop_range.is_some() {
-        text.push_str("  ");
-        text.push_str(&super::transport::loop_text(clock, transport.loop_range));
-    }
-    text
+    format!("{verb} {}", clock.both(transport.position))
 }
 
 fn telemetry_line(clock: Clock, telemetry: &Telemetry) -> String {
@@ -177,6 +172,7 @@ mod tests {
                 name: "night\n".into(),
                 tempo: Bpm::new(90.0).unwrap(),
                 signature: "6/8".parse().unwrap(),
+                loop_range: Some((Frames(0), Frames(96_000))),
                 edit_fade_ms: 10.0,
                 max_latency_ms: 20_000.0,
                 next_id: 43,
@@ -202,10 +198,7 @@ mod tests {
             Event::Transport { frame: Frames(100), transport: rolling },
             Event::Changed { revision: 18, frame: Frames(592_560), changes },
             Event::Aligned { revision: 18, frame: Frames(593_040) },
-            Event::Transport {
-                frame: Frames(200),
-                transport: TransportState { loop_range: Some((Frames(0), Frames(96_000))), ..rolling },
-            },
+            Event::Transport { frame: Frames(200), transport: TransportState { rolling: false, ..rolling } },
             Event::Saved { path: "/home/me/evening".into() },
             Event::Driver(Box::new(aulos_protocol::DriverStatus {
                 lost: Some("no server runs".into()),

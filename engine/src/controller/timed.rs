@@ -42,9 +42,12 @@ impl Controller {
     /// What a command would change at a frame.
     ///
     /// # Errors
-    /// As [`Controller::perform_at`].
+    /// As [`Controller::perform_at`], or what is wrong with a loop.
     pub fn dry_run_at(&self, command: &Command) -> Result<Vec<Change>, Error> {
-        self.timed_change(command).map(|(_, _, changes)| changes)
+        match command {
+            Command::Loop { start, end } => self.dry_loop(*start, *end),
+            command => self.timed_change(command).map(|(_, _, changes)| changes),
+        }
     }
 
     /// The session after a command that can be timed.

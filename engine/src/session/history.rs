@@ -37,6 +37,8 @@ impl History {
         self.after.push((title.clone(), current.clone()));
         // Numbers are never used again, not even those of things whose making was undone.
         old.next_id = old.next_id.max(current.next_id);
+        // The loop is no step: undo must not move the transport on stage.
+        old.loop_range = current.loop_range;
         Ok((title, old))
     }
 
@@ -49,6 +51,7 @@ impl History {
             self.after.pop().ok_or_else(|| Error::new(ErrorCode::Unavailable, "there is nothing to redo"))?;
         self.before.push_back((title.clone(), current.clone()));
         new.next_id = new.next_id.max(current.next_id);
+        new.loop_range = current.loop_range;
         Ok((title, new))
     }
 

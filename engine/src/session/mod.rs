@@ -13,4 +13,4 @@ pub use apply::{Outcome, apply};
 pub use history::History;
 pub use limits::MAX_BATCH;
 pub(crate) use limits::check_memory;
-pub use validate::{MAX_POSITION, max_block, validate};
+pub use validate::{MAX_POSITION, loop_range, max_block, validate};

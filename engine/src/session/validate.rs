@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aulos_protocol::{
-    Decibels, Error, ErrorCode, FORMAT, Link, Node, NodeKind, Range, Session, params,
+    Decibels, Error, ErrorCode, FORMAT, Frames, Link, LoopRange, Node, NodeKind, Range, Session, params,
     ports::{self, Direction, Signal},
 };
 
 use super::{groups, limits};
-use crate::graph::Graph;
+use crate::{audio::MIN_LOOP, graph::Graph};
 
 /// Checks everything that [`super::apply`] would have refused to make.
 ///
@@ -26,6 +26,8 @@ pub fn validate(session: &Session) -> Result<(), Error> {
     fade_ms(session.edit_fade_ms)?;
     max_block(session.max_block)?;
     latency_ms(session.max_latency_ms)?;
+    let (start, end) = session.loop_range.unzip();
+    loop_range(start, end)?;
     let mut slugs = BTreeSet::new();
     let mut clips = BTreeSet::new();
     let mut highest = 0;
@@ -107,6 +109,33 @@ pub fn max_block(frames: u32) -> Result<(), Error> {
     }
     let range = Range { min: 1.0, max: f64::from(Session::MOST_BLOCK), unit: "frames".into() };
     Err(Error::out_of_range("max_block", f64::from(frames), range))
+}
+
+/// The loop between two frames, if there are any.
+///
+/// # Errors
+/// `OutOfRange` for frames beyond the timeline, `InvalidArgument` for one end alone or a loop that is too short.
+pub fn loop_range(start: Option<Frames>, end: Option<Frames>) -> Result<Option<LoopRange>, Error> {
+    let (start, end) = match (start, end) {
+        (None, None) => return Ok(None),
+        (Some(start), Some(end)) => (start, end),
+        _ => {
+            return Err(Error::new(ErrorCode::InvalidArgument, "the loop has only one end")
+                .expected("both start and end, or neither to clear the loop"));
+        }
+    };
+    for (what, frames) in [("start", start), ("end", end)] {
+        if frames.0 > MAX_POSITION {
+            let range = Range { min: 0.0, max: MAX_POSITION as f64, unit: "frames".into() };
+            return Err(Error::out_of_range(&format!("the loop's {what}"), frames.0 as f64, range));
+        }
+    }
+    if end.0 < start.0 + MIN_LOOP {
+        let message = format!("a loop from {start} to {end} is too short");
+        return Err(Error::new(ErrorCode::InvalidArgument, message)
+            .expected(format!("an end at least {MIN_LOOP} frames after the start")));
+    }
+    Ok(Some((start, end)))
 }
 
 /// Checks the gain of a MIDI link: it passes notes, or it does not.

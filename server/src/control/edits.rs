@@ -35,6 +35,7 @@ impl Control {
             warnings: performed.warnings.iter().map(ToString::to_string).collect(),
             ..Applied::default()
         };
-        self.wait_for(performed.ticket, at, applied, Told::Changes(performed.changes), answer);
+        let told = Told::Changes { changes: performed.changes, since: None };
+        self.wait_for(performed.ticket, at, applied, told, answer);
     }
 }

@@ -97,7 +97,11 @@ struct Waiting {
 
 /// What subscribers are told when something has been applied.
 enum Told {
-    Changes(Vec<aulos_protocol::Change>),
+    Changes {
+        changes: Vec<aulos_protocol::Change>,
+        /// From when they hold, if that has passed already.
+        since: Option<Frames>,
+    },
     Transport,
 }
 
@@ -127,7 +131,6 @@ pub struct Control {
     /// Edits that wait for their frame, in its order.
     schedule: VecDeque<schedule::Scheduled>,
     transport: VecDeque<transport::Order>,
-    loop_range: Option<(u64, u64)>,
     operations: operations::Operations,
     warnings: Vec<String>,
     /// Why memory is not locked.
@@ -169,11 +172,11 @@ impl Control {
         let at = folder.as_ref().map(|f| f.path().to_owned());
         let mut library = Library::new(streams, at).that_plays(read_ahead.clone());
         ReadAhead::keep_fresh(&read_ahead)?;
-        let start = Start { position: 0, rolling: setup.play, loop_range: None };
+        let start = Start { position: 0, rolling: setup.play, loop_range: session.loop_frames() };
         let engine_setup = aulos_engine::Setup { max_block: setup.driver.engine_block(), start };
         let (controller, engine, errors) = aulos_engine::engine(session, &mut library, engine_setup)?;
         read_ahead.set_spans(library.spans(controller.session()));
-        read_ahead.follow(controller.counters().clone(), None);
+        read_ahead.follow(controller.counters().clone(), start.loop_range);
         if setup.play {
             read_ahead.wait(READ_AHEAD)?;
         }
@@ -203,7 +206,6 @@ impl Control {
             timed_transport: None,
             schedule: VecDeque::new(),
             transport: VecDeque::new(),
-            loop_range: None,
             operations: operations::Operations::default(),
             warnings: Vec::new(),
             unlocked,
@@ -438,10 +440,10 @@ impl Control {
             for waiting in self.waiting.remove(&applied.ticket).into_iter().flatten() {
                 let frame = waiting.at.map_or(frame, |at| at.max(frame));
                 match waiting.event {
-                    Told::Changes(changes) if changes.is_empty() => {}
-                    Told::Changes(changes) => {
+                    Told::Changes { changes, .. } if changes.is_empty() => {}
+                    Told::Changes { changes, since } => {
                         revision = Some(waiting.applied.revision);
-                        let revision = waiting.applied.revision;
+                        let (revision, frame) = (waiting.applied.revision, since.unwrap_or(frame));
                         self.hub.tell(&Event::Changed { revision, frame, changes });
                     }
                     // Told when its frame has come.
@@ -535,7 +537,6 @@ impl Control {
             rolling: counters.rolling(),
             waiting: !self.transport.is_empty(),
             position: Frames(counters.position()),
-            loop_range: self.loop_range.map(|(start, end)| (Frames(start), Frames(end))),
         }
     }
 }

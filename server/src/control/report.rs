@@ -70,6 +70,7 @@ impl Control {
             driver: self.driver_status(),
             worst_load: self.load.worst(),
             transport: self.transport_state(),
+            loop_range: session.loop_range,
             soloed: soloed(session),
             nodes: session.nodes.len(),
             links: session.links.len(),

@@ -136,8 +136,8 @@ impl Control {
         let at = folder.as_ref().or(self.folder.as_ref()).map(|folder| folder.path().to_owned());
         // The clips are not told to the read-ahead before the new engine is seated.
         let mut library = self.library.for_session(at);
-        let setup =
-            aulos_engine::Setup { max_block: self.driver.setup.engine_block(), start: Start::default() };
+        let start = Start { loop_range: session.loop_frames(), ..Start::default() };
+        let setup = aulos_engine::Setup { max_block: self.driver.setup.engine_block(), start };
         let (controller, engine, errors) = aulos_engine::engine(session, &mut library, setup)?;
         self.driver.exchange(Successor { engine, rate, fade }, controller.counters().clone())?;
         self.driver_told =
@@ -146,7 +146,6 @@ impl Control {
         self.library = library.that_plays(self.read_ahead.clone());
         self.folder = folder.or(self.folder.take());
         self.saved_revision = 0;
-        self.loop_range = None;
         self.warnings.clear();
         let gone = || Error::new(ErrorCode::Unavailable, "another session was opened meanwhile");
         for waiting in std::mem::take(&mut self.waiting).into_values().flatten() {
@@ -162,7 +161,7 @@ impl Control {
         self.timed_transport = None;
         self.schedule.clear();
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
-        self.read_ahead.follow(self.controller.counters().clone(), None);
+        self.read_ahead.follow(self.controller.counters().clone(), start.loop_range);
         errors.iter().for_each(|error| self.warn(error));
         self.driver.touch();
         self.remember();

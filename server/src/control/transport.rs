@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use aulos_engine::{MIN_LOOP, TransportChange, session};
+use aulos_engine::{Performed, TransportChange, session};
 use aulos_protocol::{Applied, Command, Error, ErrorCode, Event, Frames, Range};
 
 use super::{Answer, Control, Told};
@@ -70,10 +70,11 @@ impl Control {
     /// Where the transport will play from after `change`.
     fn course_after(&self, change: TransportChange) -> Option<Course> {
         let counters = self.controller.counters();
+        let loop_range = self.controller.session().loop_frames();
         let course = |position, loop_range| Some(Course { position, loop_range });
         match change {
-            TransportChange::Play if !counters.rolling() => course(counters.position(), self.loop_range),
-            TransportChange::Locate(position) => course(position, self.loop_range),
+            TransportChange::Play if !counters.rolling() => course(counters.position(), loop_range),
+            TransportChange::Locate(position) => course(position, loop_range),
             // The seam may come at once.
             TransportChange::Loop(Some(range)) => course(range.0, Some(range)),
             _ => None,
@@ -109,18 +110,19 @@ impl Control {
                 continue;
             }
             match self.controller.transport(change, at) {
-                Ok(ticket) => {
-                    match at {
-                        Some(frame) => self.timed_transport = Some(Timed { change, frame, is_known: false }),
-                        None => {
-                            // What is said now takes the place of what was to come.
-                            self.timed_transport = None;
-                            self.note_loop(change);
+                Ok(Performed { ticket, changes, .. }) => {
+                    // What is said now takes the place of what was to come.
+                    self.timed_transport = at.map(|frame| Timed { change, frame, is_known: false });
+                    let told = match change {
+                        TransportChange::Loop(range) if at.is_none() => {
+                            self.read_ahead.set_loop(range);
+                            Told::Changes { changes, since: None }
                         }
-                    }
+                        _ => Told::Transport,
+                    };
                     let revision = self.controller.revision();
                     let applied = Applied { revision, ..Applied::default() };
-                    self.wait_for(ticket, at, applied, Told::Transport, answer);
+                    self.wait_for(ticket, at, applied, told, answer);
                     // What is to come stays read ahead until it is there, or another change takes its place.
                     if at.is_none() {
                         self.read_ahead.prepare(None);
@@ -137,14 +139,6 @@ impl Control {
 }
 
 impl Control {
-    /// From now on the audio thread plays this loop, if the change was one.
-    fn note_loop(&mut self, change: TransportChange) {
-        if let TransportChange::Loop(range) = change {
-            self.loop_range = range;
-            self.read_ahead.set_loop(range);
-        }
-    }
-
     /// Notes that the change to come is known to the audio thread, and will hold from `frame` on.
     pub(super) fn time_transport(&mut self, frame: Frames) {
         if let Some(timed) = &mut self.timed_transport {
@@ -158,12 +152,20 @@ impl Control {
         let Some(timed) = self.timed_transport.take_if(|timed| timed.is_known && timed.frame < now) else {
             return;
         };
-        self.note_loop(timed.change);
         if self.transport.is_empty() {
             self.read_ahead.prepare(None);
         }
+        let frame = Frames(timed.frame);
+        if let TransportChange::Loop(range) = timed.change {
+            self.read_ahead.set_loop(range);
+            let Performed { ticket, changes, .. } = self.controller.loops(range);
+            let applied = Applied { revision: self.controller.revision(), ..Applied::default() };
+            // In its turn: edits that were made before are told before.
+            self.wait_for(ticket, None, applied, Told::Changes { changes, since: Some(frame) }, None);
+            return;
+        }
         let transport = self.transport_state();
-        self.hub.tell(&Event::Transport { frame: Frames(timed.frame), transport });
+        self.hub.tell(&Event::Transport { frame, transport });
     }
 }
 
@@ -172,29 +174,17 @@ fn change(command: &Command) -> Result<TransportChange, Error> {
         Command::Play => Ok(TransportChange::Play),
         Command::Pause => Ok(TransportChange::Pause),
         Command::Stop => Ok(TransportChange::Stop),
-        Command::Locate { position } => Ok(TransportChange::Locate(on_timeline("position", *position)?)),
-        Command::Loop { start: None, end: None } => Ok(TransportChange::Loop(None)),
-        Command::Loop { start: Some(start), end: Some(end) } => {
-            let (start, end) = (on_timeline("start", *start)?, on_timeline("end", *end)?);
-            if end < start.saturating_add(MIN_LOOP) {
-                return Err(Error::new(
-                    ErrorCode::InvalidArgument,
-                    format!("a loop from {start} to {end} is too short"),
-                )
-                .expected(format!("an end at least {MIN_LOOP} frames after the start")));
-            }
-            Ok(TransportChange::Loop(Some((start, end))))
+        Command::Locate { position } if position.0 <= session::MAX_POSITION => {
+            Ok(TransportChange::Locate(position.0))
         }
-        Command::Loop { .. } => Err(Error::new(ErrorCode::InvalidArgument, "the loop has only one end")
-            .expected("both start and end, or neither to clear the loop")),
+        Command::Locate { position } => {
+            let range = Range { min: 0.0, max: session::MAX_POSITION as f64, unit: "frames".into() };
+            Err(Error::out_of_range("position", position.0 as f64, range))
+        }
+        Command::Loop { start, end } => {
+            let range = session::loop_range(*start, *end)?;
+            Ok(TransportChange::Loop(range.map(|(start, end)| (start.0, end.0))))
+        }
         other => Err(Error::new(ErrorCode::Internal, format!("{} is no transport command", other.title()))),
     }
-}
-
-fn on_timeline(what: &str, frames: Frames) -> Result<u64, Error> {
-    if frames.0 <= session::MAX_POSITION {
-        return Ok(frames.0);
-    }
-    let range = Range { min: 0.0, max: session::MAX_POSITION as f64, unit: "frames".into() };
-    Err(Error::out_of_range(what, frames.0 as f64, range))
 }

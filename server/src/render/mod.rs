@@ -103,6 +103,7 @@ impl Job {
         let read_ahead = ReadAhead::new(streams.clone(), READ_AHEAD);
         let mut library = Library::new(streams, self.folder.clone());
         let block = self.render.block.unwrap_or(BLOCK) as usize;
+        // A file is straight, also that of a session with a loop.
         let start = Start { position: self.render.start.0, rolling: true, loop_range: None };
         let setup = aulos_engine::Setup { max_block: block, start };
         let (mut controller, mut engine, warnings) =

@@ -69,6 +69,11 @@ fn a_dry_run_tells_the_difference_and_makes_none() {
     }
     let error = desk.fails("--dry-run clip add drums nowhere.wav", 4);
     assert!(error["message"].as_str().unwrap().contains("nowhere.wav"), "{error}");
+    // A loop is a change of the session, too, if no step.
+    let told = desk.json("--dry-run loop 0 1s");
+    assert_eq!(told["changes"][0]["session"]["loop_range"], serde_json::json!([0, 48_000]));
+    assert_eq!(desk.say("loop"), "loop off\n");
+    assert_eq!(desk.fails("--dry-run loop 0 479", 1), desk.fails("loop 0 479", 1));
     // What would change nothing says so.
     assert_eq!(desk.json("--dry-run set drums gain 0")["changes"], serde_json::json!([]));
 }

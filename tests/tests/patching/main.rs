@@ -6,6 +6,7 @@ mod effects;
 mod history;
 mod kinds;
 mod listed;
+mod loops;
 mod mirrors;
 mod renders;
 mod sessions;

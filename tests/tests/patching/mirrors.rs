@@ -303,7 +303,7 @@ fn replicas_have_the_servers_session_after_any_commands() {
             mirror.follow();
         }
         assert_eq!((&mirror.state.session, mirror.state.revision), (&wanted.session, wanted.revision));
-        assert_eq!(mirror.state.transport.loop_range, None);
+        assert_eq!(mirror.state.session.loop_range, None);
         assert!(!mirror.state.transport.rolling);
     }
     while !is_there(&watch.state) {

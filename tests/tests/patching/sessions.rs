@@ -32,9 +32,9 @@ fn a_session_is_made_saved_left_and_opened_again() {
     );
     assert_eq!((&status["undo"], &status["unsaved"]), (&json!(null), &json!(false)));
     desk.say("step 64x10");
-    // What is added here goes with this session.
-    desk.say("track add drums");
-    desk.say("clip add drums loop.wav");
+    // Files of another rate are resampled here.
+    desk.run("track add drums\nclip add drums loop.wav");
+    assert_eq!(desk.json("status")["streams"]["open"], 1);
     desk.say("session open first --discard");
     assert_eq!(desk.session(), first);
     compare("after opening", &sound, &desk.render("again.wav", "")).unwrap();

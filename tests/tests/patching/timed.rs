@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use aulos_protocol::{
-    Applied, Command, ErrorCode, Event, Frames, NewNode, NodeKind, Query, Reply, Session, TransportState,
-    Value,
+    Applied, Change, Command, ErrorCode, Event, Frames, NewNode, NodeKind, Query, Reply, Session,
+    TransportState, Value,
     client::{Client, Notice},
     wire::{Ask, FromServer, Request, read_from_server, write_request},
 };
@@ -155,6 +155,44 @@ fn the_transport_starts_at_its_frame() {
     // The first click begins with the transport; it is 1,440 frames long.
     assert!(at_once[1024..2400].iter().any(|x| *x != 0.0));
     assert_eq!(timed[2222..2222 + 1440], at_once[1024..1024 + 1440]);
+}
+
+#[test]
+fn a_timed_loop_is_the_sessions_when_its_frame_has_come() {
+    let mut stage = Stage::new("step 1024");
+    let mut watcher = stage.server.client();
+    ask(&mut watcher, Query::Subscribe { telemetry_hz: 0.0 });
+    let range = (Frames(500), Frames(1500));
+    let round = Command::Loop { start: Some(range.0), end: Some(range.1) };
+    let would = stage.client.dry_run(round.clone(), Some(Frames(2222))).unwrap();
+    assert!(matches!(would, Reply::WouldChange { changes } if changes.len() == 1));
+    let before = stage.session();
+    assert_eq!(stage.at(round.clone(), 2222).frame, Frames(2222));
+    assert_eq!(stage.session(), before);
+    // Nobody has to wait for it: what is said later is told, and counted, first.
+    apply(&mut stage.client, set("master", "gain", Value::Number(-1.0)));
+    stage.step(3000);
+    let mut told = |wanted: u64| match watcher.notice().unwrap() {
+        Notice::Event(Event::Changed { revision, frame, changes }) => {
+            assert_eq!(revision, wanted);
+            (frame, changes)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(told(1).1[..], [Change::Node(_)]));
+    let (frame, changes) = told(2);
+    assert_eq!(frame, Frames(2222));
+    assert!(matches!(changes[..], [Change::Session { loop_range: Some(told), .. }] if told == range));
+    assert_eq!(stage.session().loop_range, Some(range));
+
+    // One that is overruled never is.
+    stage.at(Command::Loop { start: None, end: None }, 6000);
+    apply(&mut stage.client, Command::Stop);
+    stage.step(4000);
+    assert_eq!(stage.session().loop_range, Some(range));
+    // Saying again what is so is no change.
+    let revision = apply(&mut stage.client, round).revision;
+    assert_eq!(revision, 2);
 }
 
 #[test]

@@ -148,7 +148,13 @@ fn sessions_are_found_and_described() {
     assert_eq!((&told["length"], &told["held"], &told["clips"]), (&9700.into(), &true.into(), &1.into()));
     assert_eq!(told["nodes"], serde_json::json!({"master": 1, "output": 1, "track": 1}));
     assert_eq!(told["problems"], serde_json::json!([]));
+    assert_eq!((&told["signature"], &told["loop_range"]), (&"4/4".into(), &Json::Null));
+    assert!(home.say("session info evening").contains("loop     off"));
+    server.ok("loop 0 9600");
     drop(server);
+    let said = home.say("session info evening");
+    assert!(said.contains("loop     0:00.000 to 0:00.200 (1|1.00 to 1|1.40)"), "{said}");
+    assert_eq!(info("evening")["loop_range"], serde_json::json!([0, 9600]));
     fs::remove_file(home.path("evening/audio/noise.wav")).unwrap();
     let told = info("evening");
     assert_eq!((&told["length"], &told["held"]), (&0.into(), &false.into()));

@@ -1,6 +1,6 @@
 //! The metronome.
 
-use aulos_protocol::Bpm;
+use aulos_protocol::{Bpm, Value};
 
 use super::*;
 
@@ -96,4 +96,58 @@ fn the_length_of_a_click_is_a_whole_number_of_frames() {
     patch.session.rate = Rate::new(8_049).unwrap();
     // 241.47 frames.
     assert_eq!(patch.midi("click:midi_out", 300), [(0, ACCENT), (241, ACCENT_OFF)]);
+}
+
+/// With a pattern.
+fn written(mut patch: Patch, pattern: &str) -> Patch {
+    let mut node = (**patch.session.node("click").unwrap()).clone();
+    node.params.insert("pattern".into(), Value::name(pattern));
+    patch.session.nodes.insert(Arc::new(node));
+    patch
+}
+
+/// Where notes begin: the frame, the key and the velocity.
+fn begun(patch: &Patch, frames: usize) -> Vec<(u64, u8, u8)> {
+    let messages = patch.midi("click:midi_out", frames).into_iter();
+    messages.filter(|(_, bytes)| bytes[0] == 0x99).map(|(at, bytes)| (at, bytes[1], bytes[2])).collect()
+}
+
+#[test]
+fn accents_follow_the_time_signature() {
+    // An eighth at 120 quarters a minute is a quarter of a second, 12,000 frames; a quarter 24,000, a half 48,000.
+    for (signature, beats, length) in
+        [("4/4", 4, 24_000), ("6/8", 6, 12_000), ("5/4", 5, 24_000), ("3/2", 3, 48_000)]
+    {
+        let mut patch = click(120.0, rolling(0), &[]);
+        patch.session.signature = signature.parse().unwrap();
+        let wanted: Vec<_> = (0..=2 * beats)
+            .map(|beat| if beat % beats == 0 { (beat * length, 76, 127) } else { (beat * length, 77, 100) })
+            .collect();
+        assert_eq!(begun(&patch, (2 * beats * length + 1) as usize), wanted, "{signature}");
+        // `beats` takes the place of its beats, not of their length.
+        let id = patch.session.node("click").unwrap().id;
+        let mut node = (*patch.session.nodes[&id]).clone();
+        node.params.insert("beats".into(), Value::Number(2.0));
+        patch.session.nodes.insert(Arc::new(node));
+        let wanted = [(0, 76, 127), (length, 77, 100), (2 * length, 76, 127)];
+        assert_eq!(begun(&patch, (2 * length + 1) as usize), wanted, "{signature} in two");
+    }
+}
+
+#[test]
+fn a_pattern_shares_a_bar_evenly_among_its_letters() {
+    // A bar of 72,000 frames in four steps of 18,000; nothing sounds in the third.
+    let mut patch = written(click(120.0, rolling(0), &[("level", 0.0)]), "Xo.x");
+    patch.session.signature = "3/4".parse().unwrap();
+    let wanted = [(0, 76, 127), (18_000, 77, 60), (54_000, 77, 100), (72_000, 76, 127)];
+    assert_eq!(begun(&patch, 72_001), wanted);
+    let outcome = patch.evaluate(72_100);
+    let left = outcome.port(&patch, "click:out_L");
+    // As loud as they are: 1, a quarter, a half; the accent an octave higher. A frame after each begins.
+    let first = |hz: f64, gain: f64| {
+        ((std::f64::consts::TAU * hz / 48_000.0).sin() * (1.0 - 1.0 / 1440.0f64).powi(2) * gain) as f32
+    };
+    let (accent, soft, beat) = (first(1760.0, 1.0), first(880.0, 0.25), first(880.0, 0.5));
+    assert_eq!([left[1], left[18_001], left[54_001], left[72_001]], [accent, soft, beat, accent]);
+    assert!(left[18_000 + 1440..54_001].iter().all(|x| *x == 0.0));
 }
