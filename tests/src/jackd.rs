@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -101,6 +101,18 @@ impl Jackd {
         let quiet = || Stdio::null();
         let child = self.tool(program).args(args).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
         Client(child.unwrap_or_else(|e| panic!("{program}: {e}")))
+    }
+
+    /// Starts `program`, with which lines are exchanged.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn talk(&self, program: &str) -> Talker {
+        let child = self.tool(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|e| panic!("{program}: {e}"));
+        let lines = child.stdout.take().map(BufReader::new);
+        let client = Client(child);
+        Talker { lines: lines.unwrap_or_else(|| panic!("no stdout")), client }
     }
 
     /// Every port with its connections.
@@ -207,6 +219,34 @@ impl Drop for Client {
     fn drop(&mut self) {
         // In order: the server would wait for one that was killed.
         end(&mut self.0).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
+/// A client with which lines are exchanged.
+pub struct Talker {
+    client: Client,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Talker {
+    /// The next line that it says.
+    ///
+    /// # Panics
+    /// If it says nothing any more.
+    pub fn hear(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap_or_else(|e| panic!("{e}"));
+        line.trim_end().to_owned()
+    }
+
+    /// Says a line to it, and answers with what it answers.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn say(&mut self, line: &str) -> String {
+        let stdin = self.client.0.stdin.as_mut().unwrap_or_else(|| panic!("no stdin"));
+        writeln!(stdin, "{line}").unwrap_or_else(|e| panic!("{e}"));
+        self.hear()
     }
 }
 

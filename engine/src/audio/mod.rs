@@ -3,7 +3,7 @@
 mod clock;
 mod contain;
 pub mod delay_line;
-mod denormals;
+pub mod denormals;
 mod executor;
 pub mod gain;
 pub mod lane;

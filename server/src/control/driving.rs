@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc::sync_channel,
     },
+    time::Duration,
 };
 
 use aulos_engine::Controller;
@@ -17,12 +18,10 @@ use super::{Answer, Control};
 use crate::drivers::{self, Channel, News, Setup, Wanted};
 
 /// By what it is seen that the driver may have to be told something else.
-#[derive(Default, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) struct Told {
-    /// Counts the sessions that were opened.
-    pub(super) session: u64,
-    pub(super) revision: u64,
-    pub(super) latency: u64,
+    revision: u64,
+    latency: u64,
 }
 
 /// The longest block of a device that can be asked for, in frames.
@@ -55,17 +54,36 @@ pub(super) fn wanted(controller: &Controller) -> Wanted {
     wanted
 }
 
+/// The last channel that an input or output uses of those that no device has a port for, counted from 1.
+fn unreached(controller: &Controller) -> Option<usize> {
+    let nodes = controller.session().nodes.values();
+    let ends = nodes.filter(|node| matches!(node.kind, NodeKind::Output | NodeKind::Input));
+    let last = |first: f64, channels: u16| first as usize - 1 + usize::from(channels);
+    let last =
+        ends.filter_map(|node| Some(last(params::number(node, "first_channel")?, node.channels))).max();
+    last.filter(|last| *last > drivers::MOST_CHANNELS)
+}
+
+fn unreachable_channel(channel: usize) -> Error {
+    let most = drivers::MOST_CHANNELS;
+    let text = format!("channel {channel} leads to no device: a device has {most} channels at most");
+    Error::new(ErrorCode::Unavailable, text).remedy("set first_channel of the inputs and outputs above it")
+}
+
 impl Control {
     /// Tells the driver what the session wants of it, if that may have changed; and the subscribers what the driver
     /// says.
     pub(super) fn look_at_driver(&mut self) {
-        let told = Told {
-            session: self.driver_told.session,
-            revision: self.controller.revision(),
-            latency: self.controller.total_latency(),
-        };
+        let told =
+            Some(Told { revision: self.controller.revision(), latency: self.controller.total_latency() });
         if told != self.driver_told && self.driver.may_have_device() {
-            match self.driver.want(wanted(&self.controller)) {
+            let wanted = wanted(&self.controller);
+            let unreached = unreached(&self.controller);
+            if let Some(channel) = unreached.filter(|_| unreached != self.unreached) {
+                self.warn(&unreachable_channel(channel));
+            }
+            self.unreached = unreached;
+            match self.driver.want(wanted) {
                 Ok(()) => self.driver_told = told,
                 // It is tried again in the next round.
                 Err(error) => tracing::debug!("{error}"),
@@ -142,27 +160,42 @@ impl Control {
 
     /// Looks which drivers and devices there are, on a thread of its own: devices take their time.
     pub(super) fn list_drivers(&mut self, answer: Answer) {
-        static LOOKING: AtomicBool = AtomicBool::new(false);
-        if LOOKING.swap(true, Relaxed) {
-            return answer(Err(Error::new(ErrorCode::Busy, "the drivers are being looked at already")
-                .remedy("try again in a moment")));
-        }
-        let answer = Arc::new(std::sync::Mutex::new(Some(answer)));
-        let theirs = answer.clone();
-        let reply = |answer: &std::sync::Mutex<Option<Answer>>, result| {
-            let answer = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            if let Some(answer) = answer {
-                LOOKING.store(false, Relaxed);
-                answer(result);
-            }
+        /// How many may look at once, those included that a device keeps for ever.
+        const MOST: usize = 4;
+        const PATIENCE: Duration = Duration::from_secs(10);
+        static LOOKING: AtomicUsize = AtomicUsize::new(0);
+        let hangs = || {
+            Error::new(ErrorCode::Unavailable, "a driver does not answer when it is looked at")
+                .remedy("see whether a sound server or device hangs")
         };
-        let spawned = std::thread::Builder::new().name("aulos-devices".into()).spawn(move || {
-            let drivers = std::panic::catch_unwind(drivers::list)
-                .map_err(|_| Error::new(ErrorCode::Internal, "looking at the drivers panicked"));
-            reply(&theirs, drivers.map(|drivers| Reply::Drivers { drivers }));
-        });
-        if let Err(error) = spawned {
-            reply(&answer, Err(Error::io("start a thread", &error)));
+        if LOOKING.fetch_add(1, Relaxed) >= MOST {
+            LOOKING.fetch_sub(1, Relaxed);
+            return answer(Err(hangs()));
+        }
+        let start = |work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name("aulos-devices".into()).spawn(work)
+        };
+        let (found, drivers) = sync_channel(1);
+        let looks = start(Box::new(move || {
+            let drivers = std::panic::catch_unwind(drivers::list);
+            LOOKING.fetch_sub(1, Relaxed);
+            // Nobody may wait for it any more.
+            let _ = found.send(drivers);
+        }));
+        if let Err(error) = looks {
+            LOOKING.fetch_sub(1, Relaxed);
+            return answer(Err(Error::io("start a thread", &error)));
+        }
+        let waits = start(Box::new(move || {
+            answer(match drivers.recv_timeout(PATIENCE) {
+                Ok(Ok(drivers)) => Ok(Reply::Drivers { drivers }),
+                Ok(Err(_)) => Err(Error::new(ErrorCode::Internal, "looking at the drivers panicked")),
+                Err(_) => Err(hangs()),
+            });
+        }));
+        if let Err(error) = waits {
+            // The answer went with the thread: whoever asked is told that there is none.
+            tracing::error!("could not start a thread: {error}");
         }
     }
 }

@@ -114,8 +114,10 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Control {
     controller: Controller,
     driver: Driver,
-    /// What the driver was told of the session last.
-    driver_told: driving::Told,
+    /// What the driver was told of the session last; nothing of this one yet, if there is none.
+    driver_told: Option<driving::Told>,
+    /// A channel that the session uses and no device has.
+    unreached: Option<usize>,
     library: Library,
     read_ahead: Arc<ReadAhead>,
     folder: Option<Folder>,
@@ -194,7 +196,8 @@ impl Control {
         let mut control = Self {
             controller,
             driver,
-            driver_told: driving::Told::default(),
+            driver_told: None,
+            unreached: None,
             library,
             read_ahead,
             folder,

@@ -140,8 +140,8 @@ impl Control {
         let setup = aulos_engine::Setup { max_block: self.driver.setup.engine_block(), start };
         let (controller, engine, errors) = aulos_engine::engine(session, &mut library, setup)?;
         self.driver.exchange(Successor { engine, rate, fade }, controller.counters().clone())?;
-        self.driver_told =
-            super::driving::Told { session: self.driver_told.session + 1, ..Default::default() };
+        // Revisions begin anew with each session.
+        self.driver_told = None;
         self.controller = controller;
         self.library = library.that_plays(self.read_ahead.clone());
         self.folder = folder.or(self.folder.take());

@@ -1,6 +1,14 @@
 //! Which driver is used where that was left open.
 
-use aulos_protocol::Error;
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::sync_channel,
+    },
+    time::Duration,
+};
+
+use aulos_protocol::{Error, ErrorCode};
 
 use super::{
     Kind, alsa,
@@ -33,7 +41,7 @@ pub fn open(opening: &Opening) -> Result<Choice, Error> {
             Ok(chosen(Kind::Dummy, None, Some(reason.into())))
         }
         Kind::Auto => {
-            let no_jack = match jack::open(opening) {
+            let no_jack = match jack_answers().and_then(|()| jack::open(opening)) {
                 Ok(opened) => {
                     return Ok(chosen(Kind::Jack, Some(opened), Some("auto: a JACK server runs".into())));
                 }
@@ -51,4 +59,26 @@ pub fn open(opening: &Opening) -> Result<Choice, Error> {
         }
         kind => Ok(chosen(kind, None, None)),
     }
+}
+
+/// Whether a JACK server runs and answers: one that hangs must not keep the others from being tried.
+fn jack_answers() -> Result<(), Error> {
+    const PATIENCE: Duration = Duration::from_secs(3);
+    static HANGS: AtomicBool = AtomicBool::new(false);
+    let silent = || Error::new(ErrorCode::Unavailable, "the JACK server does not answer");
+    if HANGS.swap(true, Relaxed) {
+        return Err(silent());
+    }
+    let (tell, told) = sync_channel(1);
+    let asks = std::thread::Builder::new().name("aulos-jack".into()).spawn(move || {
+        let answer = jack::look();
+        HANGS.store(false, Relaxed);
+        // Nobody may wait for it any more.
+        let _ = tell.send(answer);
+    });
+    if let Err(error) = asks {
+        HANGS.store(false, Relaxed);
+        return Err(Error::io("start a thread", &error));
+    }
+    told.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silent())).map(|_| ())
 }

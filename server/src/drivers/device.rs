@@ -44,6 +44,8 @@ pub struct Facts {
     pub playback_latency: u64,
     /// How many frames of the session before the engine's time its inputs were sound.
     pub capture_latency: u64,
+    /// Whether time need not pass, so that it may be waited for: in freewheel mode.
+    pub waits: bool,
 }
 
 /// Why a device does not run any more.

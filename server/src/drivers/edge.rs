@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use aulos_engine::{Clock, guard};
+use aulos_engine::{Clock, audio::denormals, guard};
 use aulos_protocol::{Error, ErrorCode, Rate};
 use rubato::{
     Async, FixedAsync, Indexing, Resampler as _, Resizable as _, SincInterpolationParameters,
@@ -121,6 +121,10 @@ impl Edge {
     /// [audio thread] Runs a cycle of the device. Frames that were recorded and are left out, or missing, between the
     /// two filters are counted in what it answers with: there are none unless arithmetic is wrong.
     pub fn cycle(&mut self, seat: &mut Seat, turn: &Turn<'_>, ends: &mut impl Ends) -> u64 {
+        denormals::flushed(|| self.run(seat, turn, ends))
+    }
+
+    fn run(&mut self, seat: &mut Seat, turn: &Turn<'_>, ends: &mut impl Ends) -> u64 {
         let mut slipped = 0;
         let mut at = 0;
         while at < turn.frames {
@@ -164,6 +168,36 @@ struct Converter {
     outward: Async<f32>,
     inner: Indexing,
     outer: Indexing,
+    /// The channels that the filters hear.
+    hears: (Ringing, Ringing),
+}
+
+/// How many channels a filter hears: one that is not used any more hears silence until it has forgotten what it heard,
+/// or it would be there still when the channel comes back.
+struct Ringing {
+    channels: usize,
+    /// Frames that go into it until it has forgotten.
+    memory: usize,
+    left: usize,
+}
+
+impl Ringing {
+    fn new(memory: usize) -> Self {
+        Self { channels: 0, memory, left: 0 }
+    }
+
+    /// How many channels it hears of `frames` frames in which `used` are used; those beyond them are made silent.
+    fn hear(&mut self, used: usize, frames: usize, channels: &mut [Vec<f32>]) -> usize {
+        if used >= self.channels {
+            (self.channels, self.left) = (used, self.memory);
+        } else if self.left == 0 {
+            self.channels = used;
+        } else {
+            self.left = self.left.saturating_sub(frames);
+        }
+        channels[used..self.channels].iter_mut().for_each(|channel| channel[..frames].fill(0.0));
+        self.channels
+    }
 }
 
 /// The points of a filter that makes `ratio` frames of one: a multiple of 8, as the library has it.
@@ -225,6 +259,8 @@ impl Converter {
             outward,
             inner: mask(recorded),
             outer: mask(played),
+            // Twice the points: some wait in front of the filter.
+            hears: (Ringing::new(2 * points(ratio)), Ringing::new(2 * points(1.0 / ratio))),
         })
     }
 
@@ -256,7 +292,8 @@ impl Converter {
     /// Resamples what was recorded. Answers with the frames that find no room.
     fn take(&mut self, frames: usize, channels: usize) -> u64 {
         let made = self.inward.output_frames_next();
-        run(&mut self.inward, &mut self.inner, channels, (&self.recorded, frames), (&mut self.taken, made));
+        let heard = self.hears.0.hear(channels, frames, &mut self.recorded);
+        run(&mut self.inward, &mut self.inner, heard, (&self.recorded, frames), (&mut self.taken, made));
         let mut slipped = 0;
         for (channel, (waiting, taken)) in self.waiting.iter_mut().zip(&self.taken).enumerate() {
             let surplus = (waiting.len() + made).saturating_sub(self.room);
@@ -286,7 +323,8 @@ impl Converter {
     /// Resamples what is to be played.
     fn give(&mut self, frames: usize, channels: usize) {
         let needed = self.outward.input_frames_next();
-        run(&mut self.outward, &mut self.outer, channels, (&self.given, needed), (&mut self.played, frames));
+        let heard = self.hears.1.hear(channels, needed, &mut self.given);
+        run(&mut self.outward, &mut self.outer, heard, (&self.given, needed), (&mut self.played, frames));
     }
 }
 

@@ -161,3 +161,38 @@ fn nothing_slips_in_cycles_of_any_length() {
         assert_eq!(edge.cycle(&mut seat, &turn, &mut tone), 0);
     }
 }
+
+#[test]
+fn a_channel_that_comes_back_has_forgotten_what_it_heard() {
+    struct Loud(Vec<f32>);
+    impl Ends for Loud {
+        fn record(&mut self, _: usize, frames: usize, capture: &mut [Vec<f32>]) {
+            let level = self.0.first().copied().unwrap_or_default();
+            capture.iter_mut().for_each(|channel| channel[..frames].fill(level));
+        }
+
+        fn play(&mut self, _: usize, frames: usize, playback: &[Vec<f32>]) {
+            if let Some(channel) = playback.first() {
+                self.0.extend(&channel[..frames]);
+            }
+        }
+    }
+    for (session, device) in RATES {
+        let mut seat = through(rate(session));
+        let mut edge = Edge::new(rate(session), rate(device), 1, 1).unwrap();
+        let mut run = |cycles: usize, used: usize, level: f32| {
+            let mut ends = Loud(vec![level]);
+            for _ in 0..cycles {
+                let turn =
+                    Turn { frames: 512, recorded: used, played: used, clock: &Patience, deadline: u64::MAX };
+                assert_eq!(edge.cycle(&mut seat, &turn, &mut ends), 0);
+            }
+            ends.0.split_off(1)
+        };
+        let heard = run(40, 1, 0.5);
+        assert!(heard.last().unwrap().abs() > 0.4, "{session} {device}");
+        run(40, 0, 0.5);
+        let heard = run(40, 1, 0.0);
+        assert!(heard.iter().all(|sample| *sample == 0.0), "{session} {device}");
+    }
+}

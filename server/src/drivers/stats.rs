@@ -1,8 +1,8 @@
 //! What can be seen of a driver.
 
 use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 /// Counters that the audio thread writes and anybody reads.
@@ -13,8 +13,11 @@ pub struct Stats {
     busy_ns: AtomicU64,
     audio_ns: AtomicU64,
     xruns: AtomicU64,
-    /// Written before a driver's first cycle.
-    realtime: Mutex<Option<Result<u8, String>>>,
+    /// Of the dummy clock, which is asked once.
+    dummy: OnceLock<Result<u8, String>>,
+    /// Of the device that runs, written in its first cycle.
+    device: Mutex<Option<Result<u8, String>>>,
+    stood_in: AtomicBool,
 }
 
 impl Stats {
@@ -36,14 +39,30 @@ impl Stats {
         self.xruns.load(Relaxed)
     }
 
-    /// Notes whether the audio thread has real-time priority, before its first cycle.
-    pub fn set_realtime(&self, result: Result<u8, String>) {
-        *self.realtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    /// Notes whether the thread of the dummy clock has real-time priority.
+    pub fn set_dummy(&self, result: Result<u8, String>) {
+        // It is asked once.
+        let _ = self.dummy.set(result);
+        self.stand_in();
+    }
+
+    /// [audio thread] The dummy clock runs from now on.
+    pub fn stand_in(&self) {
+        self.stood_in.store(true, Relaxed);
+    }
+
+    /// Notes whether a device's audio thread has real-time priority, in its first cycle.
+    pub fn set_device(&self, result: Result<u8, String>) {
+        *self.device.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.stood_in.store(false, Relaxed);
     }
 
     /// Whether the audio thread has real-time priority, or why not.
     pub fn realtime(&self) -> Result<u8, String> {
-        let result = self.realtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let result = match self.stood_in.load(Relaxed) {
+            true => self.dummy.get().cloned(),
+            false => self.device.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
         result.unwrap_or_else(|| Err("this driver has no deadlines".into()))
     }
 

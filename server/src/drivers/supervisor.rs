@@ -27,6 +27,10 @@ use super::{
 const TICK: Duration = Duration::from_millis(20);
 /// How long a device that was lost is left alone before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long the longest wait is before one that hangs while it is opened is tried again.
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+/// How often a device is looked for where it was left open which, and there was none.
+const SEARCH: Duration = Duration::from_secs(5);
 /// How long a device may go without calling the engine.
 const SILENCE: Duration = Duration::from_secs(1);
 /// How long a device that was opened may take until it calls the engine for the first time.
@@ -184,6 +188,8 @@ pub struct Supervisor {
     change: Option<Change>,
     /// When the device is tried again.
     retry: Option<Instant>,
+    /// How often in a row opening it has not come back.
+    hung: u32,
     board: Arc<Board>,
     news: SyncSender<News>,
 }
@@ -244,6 +250,7 @@ impl Supervisor {
             pending: None,
             change: None,
             retry: None,
+            hung: 0,
             board: board.clone(),
             news,
         };
@@ -295,25 +302,32 @@ impl Supervisor {
     /// Begins to open what is used.
     fn open(&mut self) {
         let mut opening = self.opening.clone();
-        opening.setup = Setup { kind: self.kind, ..self.setup.clone() };
+        let kind = if self.searches() { Kind::Auto } else { self.kind };
+        opening.setup = Setup { kind, ..self.setup.clone() };
         match self.crew.begin(opening, self.counters.clone()) {
             Ok(pending) => self.pending = Some((pending, Instant::now())),
             Err(error) => self.failed(error),
         }
     }
 
+    /// Whether it was left open which device is used, and there was none.
+    fn searches(&self) -> bool {
+        let bound = self.setup.file.is_some() || self.setup.frames.is_some();
+        self.setup.kind == Kind::Auto && self.kind == Kind::Dummy && !bound
+    }
+
     fn look_at_pending(&mut self) {
         let Some((pending, since)) = &self.pending else { return };
         match pending.try_recv() {
             Err(TryRecvError::Empty) if since.elapsed() <= CHANGE => {}
-            Err(TryRecvError::Empty) if self.change.is_some() => {
+            Err(TryRecvError::Empty) => {
                 // Should it come back after all, its thread closes what it has opened.
                 self.pending = None;
                 self.failed(silence(self.kind).remedy("see whether the sound server hangs"));
-            }
-            Err(TryRecvError::Empty) => {
-                let text = format!("opening the {} driver has not come back yet", self.kind.name());
-                self.show(|shown| shown.lost = Some(text));
+                // Each attempt may hang, too.
+                self.hung += 1;
+                let wait = RETRY.saturating_mul(1 << self.hung.min(16)).min(LONGEST_RETRY);
+                self.retry = self.retry.map(|_| Instant::now() + wait);
             }
             Err(TryRecvError::Disconnected) => {
                 self.pending = None;
@@ -321,8 +335,9 @@ impl Supervisor {
             }
             Ok(Ok(started)) => {
                 self.pending = None;
+                self.hung = 0;
                 self.adopt(started);
-                if let Some(change) = self.change.take() {
+                if let Some(change) = self.opens() {
                     (change.answer)(Ok(()));
                 }
             }
@@ -333,9 +348,15 @@ impl Supervisor {
         }
     }
 
+    /// The change for which a device is being opened; another one may wait for a block.
+    fn opens(&mut self) -> Option<Change> {
+        self.change.take_if(|change| change.block.is_none())
+    }
+
     /// Has what was opened call the engine.
     fn adopt(&mut self, started: Started) {
         let Started { kind, reason, device, warnings } = started;
+        let found_none_again = self.searches() && device.is_none();
         self.kind = kind;
         self.setup.impose_block = false;
         let reason = reason.or_else(|| self.board.shown().reason);
@@ -349,6 +370,7 @@ impl Supervisor {
                 facts.block,
                 reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
             ),
+            (None, _) if found_none_again => {}
             (None, Some(reason)) => tracing::info!("the {} driver runs ({reason})", kind.name()),
             (None, None) => {}
         }
@@ -359,13 +381,15 @@ impl Supervisor {
             device.count_by(&self.counters);
             self.opening.berth.invite(device.number());
             self.running = Some(Running { device, since: Instant::now(), called: false });
+        } else if self.searches() {
+            self.retry = Some(Instant::now() + SEARCH);
         }
         let setup = Setup { kind, ..self.setup.clone() };
         self.show(|shown| *shown = Shown { setup, reason, facts, lost: None, losses: shown.losses });
     }
 
     fn failed(&mut self, error: Error) {
-        match self.change.take() {
+        match self.opens() {
             Some(change) => {
                 // The driver before is taken up again.
                 let reason;
@@ -373,9 +397,10 @@ impl Supervisor {
                 (change.answer)(Err(error));
                 let setup = Setup { kind: self.kind, ..self.setup.clone() };
                 self.block.store(setup.block, Relaxed);
-                self.retry = setup.kind.is_device().then(Instant::now);
+                self.retry = (setup.kind.is_device() || self.searches()).then(Instant::now);
                 self.show(|shown| (shown.setup, shown.reason, shown.lost) = (setup, reason, None));
             }
+            None if self.searches() => self.retry = Some(Instant::now() + SEARCH),
             None => {
                 let text = error.to_string();
                 self.show(|shown| shown.lost = Some(text));
@@ -397,7 +422,7 @@ impl Supervisor {
             if running.called && !held {
                 // It was opened for the rate of the session before.
                 Some(Loss::passing("the session has another rate"))
-            } else if running.called && idle > most {
+            } else if running.called && idle > most && !facts.waits {
                 Some(Loss::passing(format!("it has not called for {:.1} s", idle.as_secs_f64())))
             } else if !running.called && running.since.elapsed() > FIRST_CALL {
                 Some(Loss::passing("it does not call"))
@@ -537,7 +562,9 @@ impl Supervisor {
     }
 
     fn tell(&self, news: News) {
-        // Nobody listens any more at the end.
-        let _ = self.news.send(news);
+        // Never by waiting: a device may be lost meanwhile. The state is read when one of those before is taken.
+        if let Err(TrySendError::Full(News::Warning(error))) = self.news.try_send(news) {
+            tracing::warn!("{error}");
+        }
     }
 }

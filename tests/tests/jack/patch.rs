@@ -52,6 +52,45 @@ fn ports_follow_the_session() {
 }
 
 #[test]
+fn another_session_has_its_ports_without_an_edit() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = start(&jackd);
+    let folder = |name: &str| server.folder().join(name).display().to_string();
+    server.ok(&format!("session new {} --discard", folder("other")));
+    for words in ["node add input mic", "node add output phones first_channel=3", "session save"] {
+        server.ok(words);
+    }
+    wait_ports(&jackd, &["output/L", "output/R", "mic/L", "mic/R", "phones/L", "phones/R"]);
+    // What is on its way out when the session goes is not left over, although frames begin anew.
+    let begun = crate::driver(&server).frame.0;
+    wait_for("three seconds", || (crate::driver(&server).frame.0 > begun + 144_000).then_some(()));
+    server.ok("node rm phones");
+    server.ok(&format!("session new {} --discard", folder("first")));
+    wait_ports(&jackd, &["output/L", "output/R"]);
+    server.ok(&format!("session open {}", folder("other")));
+    wait_ports(&jackd, &["output/L", "output/R", "mic/L", "mic/R", "phones/L", "phones/R"]);
+}
+
+#[test]
+fn a_port_that_is_made_anew_is_connected_again() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = start(&jackd);
+    wait_ports(&jackd, &["output/L", "output/R"]);
+    let mut flapper = jackd.talk(env!("CARGO_BIN_EXE_jack-flapper"));
+    assert_eq!(flapper.hear(), "here");
+    jackd.run("jack_connect", &["aulos:output/L", "flapper:in"]);
+    let linked = || jackd.links("aulos:output/L").contains(&"flapper:in".to_owned());
+    wait_for("the link", || linked().then_some(()));
+    // It has been seen by then.
+    let seen = crate::driver(&server).frame.0;
+    wait_for("a second", || (crate::driver(&server).frame.0 > seen + 48_000).then_some(()));
+    for _ in 0..5 {
+        assert_eq!(flapper.say("again"), "anew");
+        wait_for("the link", || linked().then_some(()));
+    }
+}
+
+#[test]
 fn latencies_are_read_and_told_both_ways() {
     let jackd = Jackd::start(48_000, 256);
     let server = start(&jackd);

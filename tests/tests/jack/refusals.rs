@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use aulos_tests::{
-    jackd::Jackd,
+    jackd::{Jackd, wait_for},
     server::{Server, text},
 };
 
@@ -40,6 +40,35 @@ fn auto_says_what_it_took_and_why() {
     assert_eq!((status.name.as_str(), status.running), ("dummy", true));
     let why = status.reason.unwrap();
     assert!(why.contains("no JACK") && why.contains("no sound device"), "{why}");
+}
+
+#[test]
+fn auto_starts_beside_a_server_that_hangs_and_takes_it_when_it_answers() {
+    let jackd = Jackd::start(48_000, 256);
+    jackd.freeze(true);
+    let mut environment = jackd.environment().to_vec();
+    environment.push(("ALSA_CONFIG_PATH", OsStr::new("/dev/null")));
+    let mut server = Server::spawn_with(None, &environment, [""; 0]);
+    server.answering();
+    let status = driver(&server);
+    assert_eq!((status.name.as_str(), status.running), ("dummy", true));
+    assert!(status.reason.unwrap().contains("does not answer"));
+    jackd.freeze(false);
+    let status = wait_for("the driver", || Some(driver(&server)).filter(|status| status.name == "jack"));
+    assert_eq!((status.running, status.losses), (true, 0));
+    wait_for("the ports", || jackd.ports().contains("aulos:output/R").then_some(()));
+}
+
+#[test]
+fn a_server_that_hangs_is_looked_at_with_an_end() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "dummy"]);
+    jackd.freeze(true);
+    let refused = server.ctl(["driver", "ls"]);
+    let told = text(&refused.stderr);
+    assert!(!refused.status.success() && told.contains("does not answer"), "{told}");
+    jackd.freeze(false);
+    wait_for("the list", || server.ctl(["driver", "ls"]).status.success().then_some(()));
 }
 
 #[test]

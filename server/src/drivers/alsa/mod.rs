@@ -4,10 +4,7 @@ mod format;
 mod stream;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -39,6 +36,9 @@ struct Alsa {
     crossing: Crossing,
     number: u32,
     facts: Facts,
+    /// In frames of the device, as they are shown.
+    playback_latency: u64,
+    capture_latency: u64,
 }
 
 fn unavailable(message: String) -> Error {
@@ -281,8 +281,12 @@ fn streams(
         capture: records,
         playback_latency: 0,
         capture_latency: 0,
+        waits: false,
     };
-    Ok((Alsa { playback, capture, shared, crossing, number, facts }, warning))
+    Ok((
+        Alsa { playback, capture, shared, crossing, number, facts, playback_latency: 0, capture_latency: 0 },
+        warning,
+    ))
 }
 
 /// Notes what a stream complains of.
@@ -308,6 +312,12 @@ fn refused(name: &str, error: &cpal::Error) -> Error {
         .remedy("aulosctl driver ls shows the devices; another program may have it open")
 }
 
+/// What is shown of a latency that was `shown` and is `now`. It jitters with every cycle: a multiple of the block is
+/// shown, and another one only when it is a block off.
+fn steady(shown: u64, now: u64, block: u64) -> u64 {
+    if shown >= now && shown - now < 2 * block && shown > 0 { shown } else { now.div_ceil(block) * block }
+}
+
 impl Device for Alsa {
     fn number(&self) -> u32 {
         self.number
@@ -321,11 +331,12 @@ impl Device for Alsa {
         if let Some(reason) = self.shared.failure() {
             return Err(Loss::passing(reason));
         }
-        // It jitters with every cycle: what is shown is a multiple of the block.
         let block = u64::from(self.facts.block.max(1));
-        let whole = |latency: &AtomicU64| latency.load(Relaxed).div_ceil(block) * block;
-        self.facts.playback_latency = self.crossing.playback(whole(&self.shared.playback_latency));
-        self.facts.capture_latency = self.crossing.capture(whole(&self.shared.capture_latency));
+        self.playback_latency =
+            steady(self.playback_latency, self.shared.playback_latency.load(Relaxed), block);
+        self.capture_latency = steady(self.capture_latency, self.shared.capture_latency.load(Relaxed), block);
+        self.facts.playback_latency = self.crossing.playback(self.playback_latency);
+        self.facts.capture_latency = self.crossing.capture(self.capture_latency);
         Ok(())
     }
 

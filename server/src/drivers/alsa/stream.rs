@@ -93,7 +93,7 @@ impl Playback {
     pub fn call(&mut self, data: &mut Data) {
         let now = monotonic::now();
         let begun = *self.begun.get_or_insert_with(|| {
-            self.stats.set_realtime(realtime::request());
+            self.stats.set_device(realtime::request());
             now
         });
         let channels = self.writer.channels();

@@ -34,7 +34,10 @@ impl NotificationHandler for Notices {
         self.shared.freewheels.store(freewheels, Relaxed);
     }
 
-    fn port_registration(&mut self, _: &Client, _: PortId, _: bool) {
+    fn port_registration(&mut self, client: &Client, port: PortId, is_there: bool) {
+        if is_there && let Some(name) = client.port_by_id(port).and_then(|port| port.name().ok()) {
+            self.shared.note(name);
+        }
         self.shared.patched.store(true, Relaxed);
     }
 

@@ -8,9 +8,12 @@ mod links;
 mod ports;
 mod process;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use aulos_protocol::{Error, ErrorCode, Rate};
@@ -38,6 +41,25 @@ struct Shared {
     patched: AtomicBool,
     /// Set when latencies have changed.
     relatencied: AtomicBool,
+    /// Ports that were registered since this was looked at last.
+    registered: Mutex<BTreeSet<String>>,
+}
+
+impl Shared {
+    /// Notes that a port of this name was registered.
+    fn note(&self, name: String) {
+        /// More come only if nobody has looked for long.
+        const MOST: usize = 4096;
+        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        if registered.len() < MOST {
+            registered.insert(name);
+        }
+    }
+
+    /// The names that were noted since this was asked last.
+    fn registered(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.registered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A JACK client that runs.
@@ -137,7 +159,16 @@ pub fn open(opening: &Opening) -> Result<Opened, Error> {
         Error::new(ErrorCode::Unavailable, format!("the JACK client cannot be activated: {error}"))
     })?;
     let name = format!("JACK client \"{}\"", client.as_client().name());
-    let facts = Facts { name, rate, block, playback: 0, capture: 0, playback_latency: 0, capture_latency: 0 };
+    let facts = Facts {
+        name,
+        rate,
+        block,
+        playback: 0,
+        capture: 0,
+        playback_latency: 0,
+        capture_latency: 0,
+        waits: false,
+    };
     let mut jack = Jack { client, shared, ports, latencies, crossing, number, facts };
     jack.patch(&opening.wanted, 0);
     Ok(Opened { device: Box::new(jack), warnings })
@@ -157,6 +188,7 @@ impl Jack {
             self.facts.capture_latency = self.crossing.capture(capture);
         }
         self.facts.block = client.buffer_size();
+        self.facts.waits = self.shared.freewheels.load(Relaxed);
         (self.facts.playback, self.facts.capture) = self.ports.counts();
     }
 }
@@ -169,7 +201,7 @@ impl Device for Jack {
     fn tend(&mut self, wanted: &Wanted, frame: u64) -> Result<(), Loss> {
         if !self.shared.gone.load(Relaxed) {
             self.patch(wanted, frame);
-            self.ports.look(self.client.as_client());
+            self.ports.look(self.client.as_client(), &self.shared.registered());
         }
         // Asked again: what was seen of a server that dies meanwhile must not be remembered.
         if self.shared.gone.load(Relaxed) {

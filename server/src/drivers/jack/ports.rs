@@ -65,13 +65,14 @@ const MOST_PENDING: usize = 64;
 
 impl Own {
     /// Looks at the connections as they are. What leads to a port that is not there any more waits for it.
-    fn look(&mut self, client: &Client) {
+    /// So does what leads to one of those that are new: it is another port of the same name.
+    fn look(&mut self, client: &Client, new: &BTreeSet<String>) {
         let now: BTreeSet<String> = self.port.get_connections().into_iter().collect();
         self.seen.retain(|foreign, missed| {
             if now.contains(foreign) {
                 return true;
             }
-            if client.port_by_name(foreign).is_none() {
+            if new.contains(foreign) || client.port_by_name(foreign).is_none() {
                 if self.pending.len() < MOST_PENDING {
                     self.pending.insert(foreign.clone());
                 }
@@ -105,6 +106,8 @@ pub struct Ports {
     connect: bool,
     /// What the session wanted last.
     wanted: Option<Wanted>,
+    /// The engine's frame, as it was last.
+    frame: u64,
     refused: BTreeSet<Key>,
 }
 
@@ -120,6 +123,7 @@ impl Ports {
             remembered,
             connect,
             wanted: None,
+            frame: 0,
             refused: BTreeSet::new(),
         };
         (ports, Ends { turns: incoming, home: outgoing })
@@ -129,6 +133,7 @@ impl Ports {
     /// changed at the server.
     pub fn tend(&mut self, client: &Client, wanted: &Wanted, frame: u64, news: bool) -> bool {
         let mut changed = self.collect(client);
+        self.keep_time(frame);
         if self.wanted.as_ref() != Some(wanted) {
             changed = true;
             self.refused.clear();
@@ -140,6 +145,13 @@ impl Ports {
             self.connect(client);
         }
         changed
+    }
+
+    /// Frames begin anew with another engine: what is to go waits for what was left.
+    fn keep_time(&mut self, frame: u64) {
+        let back = self.frame.saturating_sub(frame);
+        self.own.values_mut().filter_map(|own| own.goes.as_mut()).for_each(|goes| *goes -= back.min(*goes));
+        self.frame = frame;
     }
 
     fn want(&mut self, client: &Client, wanted: &Wanted, frame: u64) {
@@ -276,9 +288,12 @@ impl Ports {
         }
     }
 
-    /// Looks at the connections as they are.
-    pub fn look(&mut self, client: &Client) {
-        self.own.values_mut().filter(|own| own.goes.is_none()).for_each(|own| own.look(client));
+    /// Looks at the connections as they are; `new` are the ports that were registered since the last time.
+    pub fn look(&mut self, client: &Client, new: &BTreeSet<String>) {
+        self.own.values_mut().filter(|own| own.goes.is_none()).for_each(|own| own.look(client, new));
+        if !new.is_empty() {
+            self.connect(client);
+        }
     }
 
     /// Remembers the connections as they were seen.

@@ -126,7 +126,7 @@ impl ProcessHandler for Process {
     fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
         if !self.begun {
             self.begun = true;
-            self.stats.set_realtime(super::super::realtime::ask());
+            self.stats.set_device(super::super::realtime::ask());
         }
         self.turn();
         let freewheels = self.shared.freewheels.load(Relaxed);
