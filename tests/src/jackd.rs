@@ -2,10 +2,10 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -36,6 +36,8 @@ pub fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
 pub struct Jackd {
     child: Option<Child>,
     name: String,
+    /// The right to the name.
+    _own: File,
     rate: u32,
     folder: tempfile::TempDir,
 }
@@ -46,10 +48,9 @@ impl Jackd {
     /// # Panics
     /// If it does not.
     pub fn start(rate: u32, block: u32) -> Self {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let name = format!("aulos-test-{}-{}", std::process::id(), LAST.fetch_add(1, Relaxed));
+        let (name, own) = wait_for("a free name", free_name);
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
-        let mut jackd = Self { child: None, name, rate, folder };
+        let mut jackd = Self { child: None, name, _own: own, rate, folder };
         jackd.again(block);
         jackd
     }
@@ -59,7 +60,7 @@ impl Jackd {
     /// # Panics
     /// If it does not answer.
     pub fn again(&mut self, block: u32) {
-        let log = std::fs::File::create(self.folder.path().join("log")).unwrap_or_else(|e| panic!("{e}"));
+        let log = File::create(self.folder.path().join("log")).unwrap_or_else(|e| panic!("{e}"));
         let errors = log.try_clone().unwrap_or_else(|e| panic!("{e}"));
         let child = self
             .tool("jackd")
@@ -195,6 +196,19 @@ impl Drop for Jackd {
 fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, signal).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// A name that no other test uses, and the right to it. JACK has room for eight servers, and what one that was killed
+/// has left there goes only when another one has its name: so there are few, which are used again.
+fn free_name() -> Option<(String, File)> {
+    use rustix::fs::{FlockOperation, flock};
+    (0..6).find_map(|n| {
+        let name = format!("aulos-test-{n}");
+        let lock =
+            File::create(std::env::temp_dir().join(format!("{name}.lock"))).unwrap_or_else(|e| panic!("{e}"));
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+        Some((name, lock))
+    })
 }
 
 /// Ends a process in order, or else by force.
