@@ -17,8 +17,11 @@ pub struct Controls {
     later: Vec<(u64, Session)>,
 }
 
+/// One of the values that a strip hears.
+type Value = fn(Control) -> f64;
+
 /// What a strip hears of its VCAs and groups: the names of settings, and what they are.
-const HEARD: [(&str, fn(Control) -> f64); 2] =
+const HEARD: [(&str, Value); 2] =
     [("vca", |control| control.gain_db), ("group_mute", |control| f64::from(u8::from(control.mute)))];
 
 /// A value of a strip, at present or from a frame on.
@@ -101,7 +104,7 @@ impl Controls {
     }
 
     /// What a strip hears, from the present on, without what changes nothing.
-    fn steps(&self, member: NodeId, of: fn(Control) -> f64) -> Vec<Step> {
+    fn steps(&self, member: NodeId, of: Value) -> Vec<Step> {
         let mut steps = vec![(None, of(self.present.control(member)))];
         let mut last = steps[0].1;
         for (from, session) in &self.later {

@@ -297,7 +297,7 @@ fn the_stems_of_any_session_sum_to_its_mix() {
 
 fn write_floats(path: &Path, file: &Pcm) {
     let spec = hound::WavSpec {
-        channels: file.channels() as u16,
+        channels: file.channels(),
         sample_rate: 48_000,
         bits_per_sample: 32,
         sample_format: hound::SampleFormat::Float,
