@@ -18,11 +18,13 @@ use crate::{
     session::{self, History, Outcome},
 };
 
+mod controls;
 mod metering;
 mod moved;
 mod report;
 mod timed;
 
+use controls::Controls;
 use moved::{Moved, moved};
 
 /// How an engine is set up.
@@ -85,8 +87,11 @@ pub struct Controller {
     tasks: usize,
     /// When the budgets of tasks were last worked out, in frames.
     budgeted: u64,
-    /// Timed settings that are on their way: the node, and the frame by which they are carried out.
+    /// Timed settings that are on their way, but for those of VCAs and groups: the node, and the frame by which they
+    /// are carried out.
     timed: Vec<(NodeId, u64)>,
+    /// What VCAs and groups do, with what is on its way.
+    controls: Controls,
 }
 
 /// Makes an engine that plays `session` from its frame 0 on, without fades: nothing was heard before.
@@ -121,6 +126,7 @@ pub fn engine_with(
     let audio = new_engine(token, setup.start, max_block, audio_batches, audio_home, counters.clone());
     let mut controller = Controller {
         told: session.clone(),
+        controls: Controls::new(session.clone()),
         untold: false,
         session,
         revision: 0,
@@ -330,6 +336,9 @@ impl Controller {
         if self.away == 0 && !self.untold {
             self.tidy(now);
         }
+        if let Some(passed) = now.checked_sub(self.longest()) {
+            self.controls.pass(passed);
+        }
         self.budget(now);
         applied
     }
@@ -397,7 +406,8 @@ impl Controller {
         let mut batch = Batch::default();
         if !changes.is_empty() {
             let playlists = self.rack.changed_playlists(&old, &self.session);
-            let moves = self.moves(&old, None);
+            let controlled = self.controls.change(&old, &self.session, None);
+            let moves = self.moves(moved(&old, &self.session, None).into_iter().chain(controlled));
             // In a stream of commands nothing is tidied up by itself, and what waits for room would wait on.
             let tidies = self.plans_away == 0 && self.rack.has_silent(self.counters.frame());
             if needs_plan(&changes, &old) || tidies {
@@ -458,13 +468,13 @@ impl Controller {
         }
     }
 
-    /// What moved since `old`, for processors that stay; at a frame of their stage's time, or at once.
-    fn moves(&self, old: &Session, at: Option<u64>) -> Vec<Move> {
-        let of_node = |Moved { node, param, value }: Moved| {
+    /// Settings for the processors of what moved, that stay.
+    fn moves(&self, moved: impl Iterator<Item = Moved>) -> Vec<Move> {
+        let of_node = |Moved { node, param, value, at }: Moved| {
             let units = self.rack.units(&node);
             units.map(move |to| Move { unit: to.unit, vitals: to.vitals, param, value, at })
         };
-        moved(old, &self.session).into_iter().flat_map(of_node).collect()
+        moved.flat_map(of_node).collect()
     }
 
     /// Patches for the players of tracks.

@@ -296,8 +296,9 @@ pub struct Render {
     /// The file to write; replaced when the render is complete. Of stems the folder, which is made if it is not
     /// there.
     pub path: String,
-    /// Renders stems instead of the mix: one file for each of these nodes, which go into the master, or for all that
-    /// do if the list is empty. They sum to the mix, but for the master's limiter.
+    /// Renders stems instead of the mix: one file for each of these nodes, which go into the master or past it into an
+    /// output, or for all that do if the list is empty. They sum to the mix, but for limiters, gates and compressors
+    /// from the master on, which are at rest in them; what these have done is told at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stems: Option<Vec<String>>,
     /// WAV or FLAC; by the file's ending unless said.

@@ -420,7 +420,8 @@ pub struct Render {
     /// folder. Files are replaced when the render is complete.
     #[arg(value_name = "[SESSION] OUT", num_args = 1..=2, required = true)]
     pub paths: Vec<PathBuf>,
-    /// Render stems: a file for each of these nodes, which go into the master [default: for all that do].
+    /// Render stems: a file for each of these nodes, which go into the master or past it into an output [default: for all
+    /// that do].
     #[arg(long, value_name = "NODE", num_args = 0..)]
     pub stems: Option<Vec<String>>,
     /// The file's format [default: by its ending].

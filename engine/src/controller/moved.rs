@@ -1,10 +1,10 @@
 //! What a change of the session moves in processors that go on.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use aulos_nodes::signature_number;
 use aulos_protocol::{
-    Change, Node, NodeId, NodeKind, Session, mirror,
+    Change, Node, NodeKind, Session, mirror,
     params::{self, Effect},
 };
 
@@ -17,37 +17,19 @@ pub struct Moved {
     pub param: &'static str,
     /// The value as a number.
     pub value: f64,
+    /// From when on, in stage time; at once if not said.
+    pub at: Option<u64>,
 }
 
-/// What moves from one session to another, in nodes that both have.
-pub fn moved(old: &Session, new: &Session) -> Vec<Moved> {
+/// What moves from one session to another, in nodes that both have, but for what VCAs and groups do to strips.
+pub fn moved(old: &Session, new: &Session, at: Option<u64>) -> Vec<Moved> {
     let mut moved = Vec::new();
-    let mut say = |node: &Arc<Node>, param, value| moved.push(Moved { node: node.clone(), param, value });
-    let mut members: BTreeSet<NodeId> = BTreeSet::new();
+    let mut say = |node: &Arc<Node>, param, value| moved.push(Moved { node: node.clone(), param, value, at });
     for change in mirror::difference(old, new) {
-        match change {
-            Change::Node(node) => {
-                members.extend(&node.members);
-                let Some(before) = old.nodes.get(&node.id) else { continue };
-                members.extend(&before.members);
-                for param in params::changed(before, &node).filter(|param| param.effect == Effect::Moves) {
-                    say(&node, param.name, param.number(params::get(&node, param)));
-                }
-            }
-            Change::NodeGone(id) => {
-                members.extend(old.nodes.get(&id).into_iter().flat_map(|node| &node.members))
-            }
-            _ => {}
-        }
-    }
-    for member in members.into_iter().filter(|member| old.nodes.contains_key(member)) {
-        let Some(node) = new.nodes.get(&member) else { continue };
-        let (before, now) = (old.control(member), new.control(member));
-        if before.gain_db != now.gain_db {
-            say(node, "vca", now.gain_db);
-        }
-        if before.mute != now.mute {
-            say(node, "group_mute", f64::from(u8::from(now.mute)));
+        let Change::Node(node) = change else { continue };
+        let Some(before) = old.nodes.get(&node.id) else { continue };
+        for param in params::changed(before, &node).filter(|param| param.effect == Effect::Moves) {
+            say(&node, param.name, param.number(params::get(&node, param)));
         }
     }
     let clicks = || new.nodes.values().filter(|node| node.kind == NodeKind::Click);

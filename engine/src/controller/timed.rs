@@ -1,8 +1,8 @@
 //! Changes that begin at a frame that is said.
 
-use aulos_protocol::{Change, Command, Error, ErrorCode, NodeId, Session, Undo, mirror};
+use aulos_protocol::{Change, Command, Error, ErrorCode, Session, Undo, mirror};
 
-use super::{Controller, Moved, Performed, moved, needs_plan};
+use super::{Controller, Controls, Moved, Performed, moved, needs_plan};
 use crate::{
     handoff::Batch,
     session::{self, Outcome},
@@ -17,19 +17,25 @@ impl Controller {
     pub fn perform_at(&mut self, command: &Command, frame: u64) -> Result<Performed, Error> {
         self.room()?;
         let (new, outcome, changes) = self.timed_change(command)?;
-        self.room_for_timed(&new, frame)?;
         // What was said before must be on its way before.
         self.flush_now()?;
+        let own = moved(&self.session, &new, Some(frame));
+        let mut controls = self.controls.clone();
+        let controlled = controls.change(&self.session, &new, Some(frame));
+        self.room_for_timed(&own, &controlled, &controls)?;
         self.rack.begin(self.ticket + 1);
         let old = self.session.clone();
         let fades = self.regated((&old, &new), &changes, Some(frame))?;
+        let done = frame + self.longest();
+        self.timed.extend(own.iter().map(|moved| (moved.node.id, done)));
+        self.controls = controls;
         self.session = new;
         if !changes.is_empty() {
             self.revision += 1;
             self.history.note(command.title(), old.clone());
         }
         let batch = Batch {
-            moves: self.moves(&old, Some(frame)),
+            moves: self.moves(own.into_iter().chain(controlled)),
             fades,
             fade_frames: self.session.fade_frames(),
             ..Batch::default()
@@ -69,24 +75,32 @@ impl Controller {
         Ok((new, outcome, changes))
     }
 
-    /// Counts the timed settings to come, so that none of them finds no room on the audio thread.
-    fn room_for_timed(&mut self, new: &Session, frame: u64) -> Result<(), Error> {
+    /// Looks whether settings that are to come, of nodes themselves and of VCAs and groups, find room on the audio
+    /// thread together with those that were said before.
+    fn room_for_timed(
+        &mut self,
+        own: &[Moved],
+        controlled: &[Moved],
+        controls: &Controls,
+    ) -> Result<(), Error> {
         let now = self.counters.frame();
         self.timed.retain(|(_, done)| *done > now);
-        let longest = self.arrivals.latest() + self.rack.max_block() as u64;
-        let moved = moved(&self.session, new);
-        for Moved { node, .. } in &moved {
-            let is_its = |id: &NodeId| *id == node.id;
-            let waiting = self.timed.iter().filter(|(id, _)| is_its(id)).count();
-            let more = moved.iter().filter(|moved| is_its(&moved.node.id)).count();
+        for Moved { node, .. } in own.iter().chain(controlled) {
+            let waiting = self.timed.iter().filter(|(id, _)| *id == node.id).count();
+            let more = own.iter().filter(|moved| moved.node.id == node.id).count();
+            let waiting = waiting + controls.to_come(node.id);
             if waiting + more > crate::audio::unit::SETTINGS {
                 let message = format!("{} has {waiting} changes to come", node.slug);
                 return Err(Error::new(ErrorCode::Busy, message)
                     .remedy("send the next ones when some of them have been carried out"));
             }
         }
-        self.timed.extend(moved.iter().map(|moved| (moved.node.id, frame + longest)));
         Ok(())
+    }
+
+    /// How many frames after the engine a stage may be at a frame.
+    pub(super) fn longest(&self) -> u64 {
+        self.arrivals.latest() + self.rack.max_block() as u64
     }
 }
 

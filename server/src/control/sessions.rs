@@ -5,14 +5,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use aulos_engine::{Start, session};
+use aulos_engine::{Controller, Engine, Start, session};
 use aulos_protocol::{
     Command, Error, ErrorCode, Event, NewNode, NodeKind, Rate, Reply, Session, State,
     recent::{self, Recent},
 };
 
 use super::Control;
-use crate::{drivers::Successor, store::Folder};
+use crate::{drivers::Successor, library::Library, store::Folder};
 
 /// What a new session begins with: a master that goes to the first two channels of the driver.
 ///
@@ -38,6 +38,15 @@ fn absolute(path: &str) -> Result<PathBuf, Error> {
         .expected("a path that begins with /: the server has another current folder than you"))
 }
 
+/// A session that is to take the place of the one that is open.
+struct Next {
+    controller: Controller,
+    engine: Engine,
+    library: Library,
+    /// What of its files cannot be played.
+    errors: Vec<Error>,
+}
+
 impl Control {
     /// The name that a folder gives to a session.
     fn name_of(path: &Path) -> String {
@@ -59,8 +68,10 @@ impl Control {
             session::max_block(frames)?;
             session.max_block = frames;
         }
-        let folder = Folder::create(&path, &session)?;
-        self.exchange(Some(folder), session)
+        let next = self.prepare(&path, session)?;
+        // Last of what can fail: of a session that is not opened there is no folder.
+        let folder = Folder::create(&path, next.controller.session())?;
+        Ok(self.exchange(Some(folder), next))
     }
 
     pub(super) fn open_session(&mut self, path: &str, discard: bool) -> Result<Reply, Error> {
@@ -68,11 +79,13 @@ impl Control {
         self.keep_unsaved(discard)?;
         // Opening what is open goes back to what was saved last; the folder stays held meanwhile.
         if let Some(folder) = self.folder.as_ref().filter(|folder| folder.is_at(&path)) {
-            let session = folder.reread()?;
-            return self.exchange(None, session);
+            let (at, session) = (folder.path().to_owned(), folder.reread()?);
+            let next = self.prepare(&at, session)?;
+            return Ok(self.exchange(None, next));
         }
         let (folder, session) = Folder::open(&path)?;
-        self.exchange(Some(folder), session)
+        let next = self.prepare(folder.path(), session)?;
+        Ok(self.exchange(Some(folder), next))
     }
 
     /// Refuses to lose what is not saved.
@@ -118,10 +131,11 @@ impl Control {
         Ok(Reply::Done)
     }
 
-    /// Puts another session in the place of the one that is open, whose folder stays if no other is given; the
-    /// old one fades out.
-    fn exchange(&mut self, folder: Option<Folder>, session: Session) -> Result<Reply, Error> {
-        let fade = if self.driver.is_live() { session.fade_frames() } else { 0 };
+    /// Prepares another session, in this folder, for the place of the one that is open, which knows nothing of it yet.
+    ///
+    /// # Errors
+    /// Why it cannot take the place.
+    fn prepare(&mut self, folder: &Path, session: Session) -> Result<Next, Error> {
         let rate = session.rate;
         if self.driver.setup.file.is_some() && rate != self.controller.session().rate {
             return Err(Error::new(
@@ -133,13 +147,25 @@ impl Control {
             )
             .remedy("start a server without --capture for it"));
         }
-        let at = folder.as_ref().or(self.folder.as_ref()).map(|folder| folder.path().to_owned());
+        self.driver.can_exchange()?;
         // The clips are not told to the read-ahead before the new engine is seated.
-        let mut library = self.library.for_session(at);
+        let mut library = self.library.for_session(Some(folder.to_owned()));
         let start = Start { loop_range: session.loop_frames(), ..Start::default() };
         let setup = aulos_engine::Setup { max_block: self.driver.setup.engine_block(), start };
         let (controller, engine, errors) = aulos_engine::engine(session, &mut library, setup)?;
-        self.driver.exchange(Successor { engine, rate, fade }, controller.counters().clone())?;
+        Ok(Next { controller, engine, library, errors })
+    }
+
+    /// Puts another session in the place of the one that is open, whose folder stays if no other is given; the
+    /// old one fades out. Nothing can fail any more.
+    fn exchange(&mut self, folder: Option<Folder>, next: Next) -> Reply {
+        let Next { controller, engine, mut library, errors } = next;
+        let (rate, fade) = (controller.session().rate, controller.session().fade_frames());
+        let fade = if self.driver.is_live() { fade } else { 0 };
+        self.driver.exchange(Successor { engine, rate, fade }, controller.counters().clone());
+        if let Some(folder) = &folder {
+            library.set_folder(folder.path().to_owned());
+        }
         // Revisions begin anew with each session.
         self.driver_told = None;
         self.controller = controller;
@@ -161,13 +187,14 @@ impl Control {
         self.timed_transport = None;
         self.schedule.clear();
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
-        self.read_ahead.follow(self.controller.counters().clone(), start.loop_range);
+        let loop_range = self.controller.session().loop_frames();
+        self.read_ahead.follow(self.controller.counters().clone(), loop_range);
         errors.iter().for_each(|error| self.warn(error));
         self.driver.touch();
         self.remember();
         let state = self.state();
         self.hub.tell(&Event::Opened(Box::new(state)));
-        Ok(Reply::Done)
+        Reply::Done
     }
 
     /// Notes the session among those that were opened lately; what keeps that from being written is no error of the

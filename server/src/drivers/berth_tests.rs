@@ -5,20 +5,25 @@ use std::sync::{
     mpsc::sync_channel,
 };
 
-use aulos_engine::{Counters, Patience, Start};
-use aulos_protocol::Rate;
+use aulos_engine::{Counters, Engine, Patience, Start};
+use aulos_protocol::{ErrorCode, Rate};
 
 use super::*;
-use crate::{control::fresh_session, disk::Streams, library::Library};
+use crate::{control::fresh_session, disk::Streams, drivers::Successor, library::Library};
 
-fn berth() -> (Arc<Berth>, Hold, Arc<Counters>) {
+fn engine() -> (Arc<Counters>, Engine) {
     let session = fresh_session("test", Rate::default()).unwrap();
     let mut library = Library::new(Arc::new(Streams::new(4096).unwrap()), None);
     let setup = aulos_engine::Setup { max_block: 64, start: Start::default() };
     let (controller, engine, _) = aulos_engine::engine(session, &mut library, setup).unwrap();
+    (controller.counters().clone(), engine)
+}
+
+fn berth() -> (Arc<Berth>, Hold, Arc<Counters>) {
+    let (counters, engine) = engine();
     let (seat, _) = Seat::for_devices(engine, Rate::default(), 64);
     let (berth, hold) = Berth::new(seat);
-    (berth, hold, controller.counters().clone())
+    (berth, hold, counters)
 }
 
 fn cycle(hold: &mut Hold) -> bool {
@@ -131,4 +136,28 @@ fn never_two_at_once() {
     end.store(true, Relaxed);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(counters.frame(), cycles.load(Relaxed) * 64);
+}
+
+#[test]
+fn engines_are_sent_only_where_there_is_room_and_all_of_them_arrive() {
+    let (_, first) = engine();
+    let (mut seat, mut exchange) = Seat::for_devices(first, Rate::default(), 64);
+    let mut sent = Vec::new();
+    while exchange.room().is_ok() {
+        let (counters, engine) = engine();
+        exchange.send(Successor { engine, rate: Rate::default(), fade: 100 });
+        sent.push(counters);
+        assert!(sent.len() < 100);
+    }
+    let waits = exchange.room().unwrap_err();
+    assert!(waits.code == ErrorCode::Busy && waits.remedy.is_some(), "{waits:?}");
+    // Each is seated when the one before has faded in, and plays from then on.
+    for counters in &sent {
+        let cycles = (1..).take_while(|_| {
+            seat.cycle(64, 2, &Patience, u64::MAX);
+            counters.frame() == 0
+        });
+        assert!(cycles.count() < 10);
+        exchange.room().unwrap();
+    }
 }

@@ -402,17 +402,21 @@ impl Driver {
         self.setup.kind.is_live()
     }
 
-    /// Puts another engine in the place of the one that runs.
+    /// Whether another engine can be put in the place of the one that runs.
     ///
     /// # Errors
     /// `Busy` while the driver has not taken over the ones before.
-    pub fn exchange(&mut self, successor: Successor, counters: Arc<Counters>) -> Result<(), Error> {
-        let rate = successor.rate;
-        self.exchange.send(successor)?;
-        match &self.supervisor {
-            Some(supervisor) => supervisor.order(Order::Engine(counters, rate)),
-            None => Ok(()),
+    pub fn can_exchange(&mut self) -> Result<(), Error> {
+        self.exchange.room()
+    }
+
+    /// Puts another engine in the place of the one that runs, after [`Driver::can_exchange`].
+    pub fn exchange(&mut self, successor: Successor, counters: Arc<Counters>) {
+        // The supervisor knows before a device notices that the rate is another.
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.board.announce(counters, successor.rate);
         }
+        self.exchange.send(successor);
     }
 
     /// Frees the engines that came home.

@@ -25,16 +25,24 @@ pub struct Exchange {
 const SUCCESSORS: usize = 4;
 
 impl Exchange {
-    /// Sends an engine to the driver.
+    /// Whether an engine can be sent to the driver.
     ///
     /// # Errors
     /// `Busy` while the driver has not taken over the ones before.
-    pub fn send(&mut self, successor: Successor) -> Result<(), Error> {
+    pub fn room(&mut self) -> Result<(), Error> {
         self.collect();
-        self.successors.push(Box::new(successor)).map_err(|_| {
-            Error::new(ErrorCode::Busy, "the driver has not taken over the session before this one")
-                .remedy("try again in a moment")
-        })
+        if !self.successors.is_full() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::Busy, "the driver has not taken over the session before this one")
+            .remedy("try again in a moment"))
+    }
+
+    /// Sends an engine to the driver, after [`Exchange::room`].
+    pub fn send(&mut self, successor: Successor) {
+        if self.successors.push(Box::new(successor)).is_err() {
+            unreachable!("there was room, and nobody else sends");
+        }
     }
 
     /// Frees the engines that came home.

@@ -49,8 +49,6 @@ pub type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
 pub enum Order {
     /// The session wants something else of the device.
     Wanted(Wanted),
-    /// Another engine is about to sit down: its counters, and the session's rate.
-    Engine(Arc<Counters>, Rate),
     /// To change the driver.
     Set(Box<Setup>, Answer),
     /// To close the device; told when that is done.
@@ -90,12 +88,23 @@ impl Shown {
 /// What the supervisor and the control thread share.
 pub struct Board {
     shown: Mutex<Shown>,
+    /// The engine that is about to sit down, until the supervisor knows: its counters, and the session's rate.
+    engine: Mutex<Option<(Arc<Counters>, Rate)>>,
 }
 
 impl Board {
     /// The driver as it is now.
     pub fn shown(&self) -> Shown {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another engine is about to sit down. No order, as it cannot be refused any more.
+    pub fn announce(&self, counters: Arc<Counters>, rate: Rate) {
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some((counters, rate));
+    }
+
+    fn announced(&self) -> Option<(Arc<Counters>, Rate)> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn show(&self, change: impl FnOnce(&mut Shown)) -> bool {
@@ -235,7 +244,7 @@ impl Supervisor {
     pub fn start(post: Post) -> Result<Handle, Error> {
         let Post { opening, first, crew, counters, block, dummy } = post;
         let setup = Setup { kind: first.kind, ..opening.setup.clone() };
-        let board = Arc::new(Board { shown: Mutex::new(Shown::new(setup)) });
+        let board = Arc::new(Board { shown: Mutex::new(Shown::new(setup)), engine: Mutex::default() });
         let (orders, inbox) = sync_channel(256);
         let (news, told) = sync_channel(256);
         let mut supervisor = Self {
@@ -264,14 +273,18 @@ impl Supervisor {
 
     fn run(mut self, inbox: &Receiver<Order>) {
         loop {
-            match inbox.recv_timeout(TICK) {
+            let order = inbox.recv_timeout(TICK);
+            // What is wanted then is of its session.
+            if let Some((counters, rate)) = self.board.announced() {
+                self.set_engine(counters, rate);
+            }
+            match order {
                 Ok(Order::Wanted(wanted)) => {
                     if let Some(running) = &self.running {
                         running.device.want(&wanted);
                     }
                     self.opening.wanted = wanted;
                 }
-                Ok(Order::Engine(counters, rate)) => self.set_engine(counters, rate),
                 Ok(Order::Set(setup, answer)) => self.set(*setup, answer),
                 Ok(Order::Stop(done)) => {
                     self.stop();

@@ -3,6 +3,7 @@
 mod stems;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -10,9 +11,9 @@ use std::{
     },
 };
 
-use aulos_engine::{Engine, Patience, Start, TransportChange};
+use aulos_engine::{Controller, Engine, Patience, Start, TransportChange};
 use aulos_protocol::{
-    AudioFormat, Dither, Error, ErrorCode, NodeKind, Range, Rate, Render, SampleDepth, Session, params,
+    AudioFormat, Dither, Error, ErrorCode, NodeKind, Range, Rate, Render, SampleDepth, Session, Slug, params,
 };
 
 use crate::{
@@ -36,6 +37,8 @@ pub struct Job {
     files: Vec<Target>,
     /// A folder that is made if it is not there.
     makes: Option<PathBuf>,
+    /// The nodes that turn the mix down, and the stems not.
+    levellers: BTreeSet<Slug>,
 }
 
 /// The form of the files.
@@ -57,7 +60,7 @@ impl Job {
     ///
     /// # Errors
     /// `InvalidArgument`, `OutOfRange`, `NotFound` for a stem of no node, or `Unavailable` if the session has no
-    /// output, or no master to make stems of.
+    /// output, or nothing to make stems of.
     pub fn new(session: Session, folder: Option<PathBuf>, render: Render) -> Result<Self, Error> {
         let path = PathBuf::from(&render.path);
         if !path.is_absolute() {
@@ -66,23 +69,21 @@ impl Job {
         }
         let form = form(&path, &render)?;
         check_times(&render)?;
-        let (session, files, makes) = match &render.stems {
+        let (session, files, makes, levellers) = match &render.stems {
             None => {
                 let channels = output_channels(&session)?;
-                (session, vec![Target { path, channels }], None)
+                (session, vec![Target { path, channels }], None, BTreeSet::new())
             }
             Some(wanted) => {
                 if path.exists() && !path.is_dir() {
                     return Err(invalid(format!("{} is a file", path.display()))
                         .expected("a folder for the stems, which is made if it is not there"));
                 }
-                let (session, stems) = stems::take_apart(&session, wanted)?;
+                let stems::Apart { session, stems, channels, levellers } =
+                    stems::take_apart(&session, wanted)?;
                 let ending = if form.format == AudioFormat::Wav { "wav" } else { "flac" };
-                let file = |stem: stems::Stem| Target {
-                    path: path.join(format!("{}.{ending}", stem.node)),
-                    channels: stem.channels,
-                };
-                (session, stems.into_iter().map(file).collect(), Some(path))
+                let file = |node| Target { path: path.join(format!("{node}.{ending}")), channels };
+                (session, stems.iter().map(file).collect(), Some(path), levellers)
             }
         };
         // Found out before the work is done rather than after.
@@ -90,7 +91,7 @@ impl Job {
             let channels = u16::try_from(file.channels).unwrap_or(u16::MAX);
             Writer::most_frames(form.format, form.depth, channels)?;
         }
-        Ok(Self { session, folder, form, render, files, makes })
+        Ok(Self { session, folder, form, render, files, makes, levellers })
     }
 
     /// Renders, on this thread. `progress` is told how much is done, 0 to 1. Answers with a report in
@@ -180,7 +181,23 @@ impl Job {
         report.extend(inputs.map(|node| format!("the input {} was rendered as silence", node.slug)));
         let errors = read_ahead.streams().take_errors();
         report.extend(warnings.iter().chain(&errors).map(|error| format!("warning: {error}")));
+        report.extend(self.turned_down(&controller));
         Ok(report)
+    }
+
+    /// What has turned the mix down, so that the stems do not sum to it.
+    fn turned_down(&self, controller: &Controller) -> Vec<String> {
+        let readings = controller.meters().into_iter();
+        let turned =
+            readings.filter_map(|reading| Some((reading.reduction.filter(|db| *db > 0.0)?, reading.node)));
+        turned
+            .filter(|(_, node)| self.levellers.iter().any(|slug| slug.as_str() == node))
+            .map(|(db, node)| {
+                format!(
+                    "warning: {node} turns the mix down by up to {db:.2} dB, and the stems not: they do not sum to it"
+                )
+            })
+            .collect()
     }
 
     /// Makes the folder of the stems, which lies in one that is there.

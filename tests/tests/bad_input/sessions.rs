@@ -9,7 +9,7 @@ use aulos_protocol::{
     ErrorCode::{self, Cycle, InvalidArgument, NotFound, OutOfRange},
     Reply, Slug,
 };
-use aulos_tests::server::Server;
+use aulos_tests::server::{Server, read_wav};
 use serde_json::{Value as Json, json};
 
 use crate::bench::{
@@ -526,4 +526,47 @@ fn a_server_does_not_start_with_a_damaged_session() {
         assert!(!server.socket().exists(), "the socket is taken away again");
     }
     assert_eq!(fs::read(folder.join("session.json")).unwrap(), b"{\"format\": 1");
+}
+
+#[test]
+fn a_session_that_cannot_be_opened_leaves_the_one_that_plays_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("played.wav");
+    let server =
+        Server::start(["--driver", "stepped", "--block", "1024", "--capture", capture.to_str().unwrap()]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    server.ok(&format!("session new {}", path("mine")));
+    server.ok("node add tone sine frequency=1000Hz level=-6dB");
+    server.ok("link sine master");
+    server.ok("step 1000");
+    let other = Server::stepped();
+    other.ok(&format!("session new {} --rate 44.1k", path("other")));
+    drop(other);
+    let before = server.ok("--json session show");
+
+    for words in
+        [format!("session new {} --rate 44.1k", path("new")), format!("session open {}", path("other"))]
+    {
+        let refused = server.ctl(words.split(' ').chain(["--discard"]));
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && told.contains("a file of another rate"), "{words}: {told}");
+        assert_eq!(server.ok("--json session show"), before);
+        // What is said is heard: the engine that plays is the one that is commanded.
+        server.ok("step 1000");
+        server.ok("set sine level -60dB");
+        server.ok("step 1000");
+        server.ok("set sine level -6dB");
+    }
+    assert!(!folder.path().join("new").exists(), "there is a folder of a session that was not opened");
+    // Neither of them is held.
+    let other = Server::stepped();
+    other.ok(&format!("session open {}", path("other")));
+    other.ok(&format!("session new {}", path("new")));
+    drop(server);
+    let played = read_wav(&capture);
+    assert_eq!(played[0].len(), 5000);
+    let loudest =
+        |from: usize| played[0][from + 300..from + 1000].iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    let levels = [0, 1000, 2000, 3000, 4000].map(|from| loudest(from) > 0.4);
+    assert_eq!(levels, [true, true, false, true, false]);
 }
