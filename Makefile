@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 DESTDIR ?=
 
 # What the build needs.
@@ -14,7 +15,7 @@ TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvo
 
 run: deps
 	$(CARGO) build --release --locked -p aulos-server -p aulos-ctl
-	demo/run target/release
+	demo/run $(TARGET)/release
 
 test: PACKAGES += $(TEST_PACKAGES)
 test: deps
@@ -49,15 +50,15 @@ fmt:
 	$(CARGO) fmt
 
 install: build
-	install -D -m 755 target/release/aulosd $(DESTDIR)$(PREFIX)/bin/aulosd
-	install -D -m 755 target/release/aulosctl $(DESTDIR)$(PREFIX)/bin/aulosctl
-	target/release/aulosctl --quiet man $(DESTDIR)$(PREFIX)/share/man/man1
-	target/release/aulosd --manual > $(DESTDIR)$(PREFIX)/share/man/man1/aulosd.1
+	install -D -m 755 $(TARGET)/release/aulosd $(DESTDIR)$(PREFIX)/bin/aulosd
+	install -D -m 755 $(TARGET)/release/aulosctl $(DESTDIR)$(PREFIX)/bin/aulosctl
+	$(TARGET)/release/aulosctl --quiet man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(TARGET)/release/aulosd --manual > $(DESTDIR)$(PREFIX)/share/man/man1/aulosd.1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	target/release/aulosctl completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/aulosctl
-	target/release/aulosctl completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_aulosctl
-	target/release/aulosctl completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/aulosctl.fish
+	$(TARGET)/release/aulosctl completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/aulosctl
+	$(TARGET)/release/aulosctl completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_aulosctl
+	$(TARGET)/release/aulosctl completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/aulosctl.fish
 
 clean:
 	$(CARGO) clean
