@@ -167,10 +167,14 @@ pub fn open(opening: &Opening) -> Result<Opened, Error> {
         }
     };
     let try_with = |size| streams(opening, &device, &name, (&plays, records.as_ref()), size);
-    let (mut alsa, warning) = try_with(BufferSize::Fixed(setup.block)).or_else(|first| {
-        tracing::debug!("{name} refuses cycles of {} frames: {}", setup.block, first.message);
-        try_with(BufferSize::Default)
-    })?;
+    let mut tried = try_with(BufferSize::Fixed(setup.block));
+    // Devices' own wishes may be a third of a second: what is near comes first.
+    for size in near(setup.block).map(BufferSize::Fixed).chain([BufferSize::Default]) {
+        let Err(error) = &tried else { break };
+        tracing::debug!("{name} refuses its cycles: {}; {size:?} is next", error.message);
+        tried = try_with(size);
+    }
+    let (mut alsa, warning) = tried?;
     warnings.extend(warning);
     alsa.facts.block = alsa.playback.buffer_size().unwrap_or(setup.block);
     if alsa.facts.block != setup.block {
@@ -179,6 +183,11 @@ pub fn open(opening: &Opening) -> Result<Opened, Error> {
         warnings.push(unavailable(text));
     }
     Ok(Opened { device: Box::new(alsa), warnings })
+}
+
+/// The blocks that are tried where a device refuses `block`: powers of two from there on.
+fn near(block: u32) -> impl Iterator<Item = u32> {
+    (5..=13).map(|power| 1 << power).filter(move |size| *size > block)
 }
 
 /// How the device records, if it does: at the rate at which it plays.
