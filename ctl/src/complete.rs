@@ -48,6 +48,10 @@ pub fn shells() -> Vec<&'static str> {
 pub fn script(shell: &str, to: &mut dyn Write) -> std::io::Result<()> {
     let shells = Shells::builtins();
     let shell = shells.completer(shell).ok_or(std::io::ErrorKind::NotFound)?;
+    if shell.name() == "bash" {
+        // Ports are written NODE:PORT, and a word that ends at the colon cannot be completed.
+        writeln!(to, "COMP_WORDBREAKS=${{COMP_WORDBREAKS//:}}")?;
+    }
     shell.write_registration(VARIABLE, "aulosctl", "aulosctl", "aulosctl", to)
 }
 
@@ -72,6 +76,8 @@ fn with_completers(command: Command, parent: &str) -> Command {
                 }
                 "from" | "to" if verb == "link" || verb == "unlink" => ArgValueCompleter::new(ends),
                 "param" | "second" => ArgValueCompleter::new(parameters),
+                "third" => ArgValueCompleter::new(values),
+                "to" if parent == "click" => ArgValueCompleter::new(nodes),
                 "path" if parent == "session" => ArgValueCompleter::new(sessions),
                 "id" if parent == "clip" => ArgValueCompleter::new(clips),
                 _ => return arg,
@@ -150,8 +156,30 @@ fn ends(current: &OsStr) -> Vec<Candidate> {
     }
 }
 
-/// The parameters of the node that was written before; of any kind if there is no server to tell what it is.
+/// The values of the parameter that was written before, where they are words.
+fn values(current: &OsStr) -> Vec<Candidate> {
+    let words: Vec<String> = std::env::args_os().filter_map(|word| word.into_string().ok()).collect();
+    let Some(session) = session() else { return Vec::new() };
+    let whole = words.iter().rev().filter_map(|word| word.split_once('/'));
+    let apart = words.windows(2).rev().map(|pair| (pair[0].as_str(), pair[1].as_str()));
+    let found = whole.chain(apart).find_map(|(node, param)| {
+        let node = session.node(node)?;
+        params::of(node.kind, node.channels).iter().find(|known| known.name == param)
+    });
+    let Some(param) = found else { return Vec::new() };
+    let words = match param.unit {
+        params::Unit::Switch => vec!["on".to_owned(), "off".to_owned()],
+        _ => param.choices(),
+    };
+    beginning(current, words.into_iter().map(|word| (word, String::new())))
+}
+
+/// The parameters of the node that was written before, or the values of the parameter if that was; of any kind if there is no server to tell what it is.
 fn parameters(current: &OsStr) -> Vec<Candidate> {
+    let values = values(current);
+    if !values.is_empty() {
+        return values;
+    }
     let session = session();
     let node = std::env::args_os().rev().find_map(|word| session.as_ref()?.node(word.to_str()?).cloned());
     let kinds = match &node {

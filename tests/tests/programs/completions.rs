@@ -54,7 +54,11 @@ fn names_come_from_the_running_server() {
     assert_eq!(offers(&["aulosctl", "mute", "drums", "ro"]), ["room"]);
     assert_eq!(offers(&["aulosctl", "set", "room", "solo_"]), ["solo_safe"]);
     assert_eq!(offers(&["aulosctl", "set", "drums/ga"]), ["drums/gain"]);
+    assert_eq!(offers(&["aulosctl", "set", "drums/mute", "o"]), ["on", "off"]);
+    assert_eq!(offers(&["aulosctl", "set", "drums", "mute", "of"]), ["off"]);
     assert_eq!(offers(&["aulosctl", "link", "drums", "mas"]), ["master"]);
+    assert_eq!(offers(&["aulosctl", "link", "drums:out", "master:in_L"]), ["master:in_L"]);
+    assert_eq!(offers(&["aulosctl", "click", "add", "--to", "ro"]), ["room"]);
     assert_eq!(offers(&["aulosctl", "reorder", "room", "--before", "dro"]), ["drone"]);
     let clips = offers(&["aulosctl", "clip", "rm", "drums", ""]);
     let clips: Vec<_> = clips.iter().filter(|word| !word.starts_with("--")).collect();
