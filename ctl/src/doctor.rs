@@ -3,6 +3,9 @@
 //! Everything is read from files below a root, which is `/` but in tests, and from the environment.
 
 mod checks;
+mod sound;
+#[cfg(test)]
+mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -71,6 +74,26 @@ impl Machine<'_> {
     /// The path below the root.
     fn path(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Whether there is such a file or folder.
+    fn is_there(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
+    /// The names in a folder, in their order; none if it cannot be read.
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(folder)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    }
+
+    /// Whether this user may read and write a file.
+    fn opens(&self, path: &str) -> bool {
+        use rustix::fs::Access;
+        rustix::fs::access(self.path(path), Access::READ_OK | Access::WRITE_OK).is_ok()
     }
 
     /// A small file as text without its end; nothing if it cannot be read.

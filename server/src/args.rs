@@ -54,8 +54,16 @@ pub struct Args {
     /// The name of the JACK client
     #[arg(long, value_name = "NAME", default_value = "aulos")]
     jack_name: String,
-    /// Leaves the JACK ports of outputs unconnected
-    #[arg(long)]
+    /// Leaves the JACK ports of outputs unconnected; --no-connect=false connects them, whatever the configuration says
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "true|false",
+        default_value_t = false,
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
     no_connect: bool,
     /// Channels that the driver plays; of JACK, as many as the session's outputs use
     #[arg(long, value_name = "CHANNELS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
@@ -75,8 +83,17 @@ pub struct Args {
         hide_default_value = true
     )]
     play: bool,
-    /// Leaves memory unlocked, so that the kernel may take it away; else all is locked, where there is no limit
-    #[arg(long)]
+    /// Leaves memory unlocked, so that the kernel may take it away; else all is locked, where there is no limit.
+    /// --no-memory-lock=false locks it, whatever the configuration says
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "true|false",
+        default_value_t = false,
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
     no_memory_lock: bool,
     /// Writes what the driver plays to a file: .flac (24 bit), else WAV (32-bit float)
     #[arg(long, value_name = "FILE")]
@@ -220,6 +237,20 @@ mod tests {
             let default = arg.get_default_values().first().map(|value| value.to_str().unwrap());
             if let Some(default) = default {
                 assert_eq!(setting.default.trim_matches('"'), default, "{option}");
+            }
+        }
+    }
+
+    /// What a file switches on is switched off for one run.
+    #[test]
+    fn every_switch_takes_true_and_false() {
+        for setting in config::SETTINGS.iter().filter(|setting| setting.form == Form::Switch) {
+            let Some(option) = setting.option else { continue };
+            let name = option.replace('-', "_");
+            for (word, value) in [("", true), ("=true", true), ("=false", false)] {
+                let words = ["aulosd".to_owned(), format!("--{option}{word}")];
+                let matches = Args::command().try_get_matches_from(words).unwrap();
+                assert_eq!(matches.get_one::<bool>(&name), Some(&value), "--{option}{word}");
             }
         }
     }

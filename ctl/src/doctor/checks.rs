@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use super::{Finding, Machine, State};
+use super::{Finding, Machine, State, sound};
 
 /// The capabilities that make limits of no account: `CAP_IPC_LOCK` and `CAP_SYS_NICE`.
 const IPC_LOCK: u32 = 14;
@@ -14,17 +14,17 @@ const LIMITS: &str = "/etc/security/limits.d/95-aulos.conf";
 
 /// Everything, in the order in which it is told.
 pub fn all(machine: &Machine<'_>) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         priority(machine),
         memory(machine),
         group(machine),
         governor(machine),
         swap(machine),
         kernel(machine),
-        sound_servers(machine),
-        devices(machine),
-        runtime_dir(machine),
-    ]
+    ];
+    findings.extend(sound::all(machine));
+    findings.push(runtime_dir(machine));
+    findings
 }
 
 /// The line that gives the group `audio` a limit.
@@ -109,13 +109,25 @@ fn group(machine: &Machine<'_>) -> Finding {
     if mine.iter().any(|ids| ids.split_whitespace().any(|mine| mine == id)) {
         return Finding::ok(NAME, "this user is in it");
     }
-    Finding::not_ok(
-        NAME,
-        State::Missing,
-        "this user is not in it",
-        "Sound devices, and the limits of real time, are for this group.",
-        "sudo usermod -aG audio \"$USER\"   # then log in again",
-    )
+    let (state, found, means) = match sound::opens(machine) {
+        Some(false) => (
+            State::Missing,
+            "this user is not in it, and cannot open the sound devices",
+            "Sound devices, and the limits of real time, are for this group.",
+        ),
+        // Whoever sits at the machine is given them as long as that lasts.
+        Some(true) => (
+            State::Warn,
+            "this user is not in it, but can open the sound devices",
+            "A server that starts before anybody logs in cannot; limits of real time are for this group, too.",
+        ),
+        None => (
+            State::Warn,
+            "this user is not in it",
+            "Sound devices, once there are any, and the limits of real time are for this group.",
+        ),
+    };
+    Finding::not_ok(NAME, state, found, means, "sudo usermod -aG audio \"$USER\"   # then log in again")
 }
 
 fn governor(machine: &Machine<'_>) -> Finding {
@@ -183,41 +195,6 @@ fn kernel(machine: &Machine<'_>) -> Finding {
         found,
         "Other devices' interrupts can hold up the sound; that matters with blocks below about 128 frames.",
         "add \"preempt=full threadirqs\" to GRUB_CMDLINE_LINUX in /etc/default/grub, then sudo update-grub",
-    )
-}
-
-fn sound_servers(machine: &Machine<'_>) -> Finding {
-    const NAME: &str = "sound servers";
-    const KNOWN: [(&str, &str); 4] =
-        [("jackd", "JACK"), ("jackdbus", "JACK"), ("pipewire", "PipeWire"), ("pulseaudio", "PulseAudio")];
-    let processes = fs::read_dir(machine.path("/proc")).into_iter().flatten().flatten();
-    let is_process = |name: &std::ffi::OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
-    let mut found: Vec<&str> = processes
-        .filter(|entry| is_process(&entry.file_name()))
-        .filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok())
-        .filter_map(|comm| KNOWN.iter().find(|(program, _)| *program == comm.trim_end()))
-        .map(|(_, name)| *name)
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    Finding::ok(NAME, if found.is_empty() { "none is running".to_owned() } else { found.join(", ") })
-}
-
-fn devices(machine: &Machine<'_>) -> Finding {
-    const NAME: &str = "sound cards";
-    let cards = machine.read("/proc/asound/cards").unwrap_or_default();
-    // " 0 [PCH            ]: HDA-Intel - HDA Intel PCH", then a line with more of it.
-    let names: Vec<&str> =
-        cards.lines().filter_map(|line| line.split_once("]: ").map(|(_, name)| name)).collect();
-    if !names.is_empty() {
-        return Finding::ok(NAME, names.join(", "));
-    }
-    Finding::not_ok(
-        NAME,
-        State::Warn,
-        "none",
-        "There is nothing to hear it by; the dummy driver and renders work without.",
-        "plug one in, or load its module; lspci and lsusb list what there is",
     )
 }
 

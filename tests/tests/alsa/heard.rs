@@ -5,12 +5,12 @@ use aulos_tests::{
     jackd::{Jackd, wait_for},
     noise,
     occurs::occurs,
-    server::text,
+    server::{Server, text},
 };
 
 use crate::{Home, driver};
 
-/// Frames at the end that fade out when the server ends, and what the device has not taken.
+/// Frames, silence behind them aside, that fade out when the server ends, and what the device has not taken.
 const END: usize = 2 * 48_000 / 100;
 
 /// The nearest integer of so many bits, as a float that holds it exactly enough to be told from every other: in two
@@ -27,6 +27,14 @@ fn quantised(rendered: &[Vec<f32>], bits: u32) -> Vec<Vec<i32>> {
 
 fn channels<T: Copy>(samples: &[T]) -> Vec<Vec<T>> {
     (0..2).map(|channel| samples.iter().skip(channel).step_by(2).copied().collect()).collect()
+}
+
+/// Without what fades out at the end, and the silence behind that.
+fn without_the_end<T: Copy + Default + PartialEq>(channels: &[Vec<T>]) -> Vec<Vec<T>> {
+    let sounds =
+        |channel: &Vec<T>| channel.iter().rposition(|x| *x != T::default()).map_or(0, |last| last + 1);
+    let end = channels.iter().map(sounds).max().unwrap_or(0).saturating_sub(END);
+    channels.iter().map(|channel| channel[..end].to_vec()).collect()
 }
 
 /// Compares integers as floats.
@@ -80,12 +88,19 @@ fn integers(bits: u32, bytes: &[u8]) -> Vec<i32> {
     }
 }
 
+/// Floats by channel, without the end.
+fn floats(bytes: &[u8]) -> Vec<Vec<f32>> {
+    let (samples, rest) = bytes.as_chunks::<4>();
+    assert!(rest.is_empty());
+    let samples: Vec<f32> = samples.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    without_the_end(&channels(&samples))
+}
+
 fn integers_are_the_render(format: &str, bits: u32) {
     let (rendered, bytes) = play(format);
-    let got = channels(&integers(bits, &bytes));
-    let got: Vec<Vec<i32>> = got.iter().map(|c| c[..c.len() - END].to_vec()).collect();
+    let got = without_the_end(&channels(&integers(bits, &bytes)));
     let found = occurs(&as_floats(&quantised(&rendered, bits)), &as_floats(&got), 256).unwrap();
-    assert!(found.frames > 48_000, "{found:?}");
+    assert!(found.frames > 48_000 && found.dropouts == 0, "{found:?}");
 }
 
 #[test]
@@ -106,12 +121,70 @@ fn s32_is_the_render_quantised() {
 #[test]
 fn f32_is_the_render() {
     let (rendered, bytes) = play("f32");
-    let (samples, rest) = bytes.as_chunks::<4>();
-    assert!(rest.is_empty());
-    let samples: Vec<f32> = samples.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let got: Vec<Vec<f32>> = channels(&samples).iter().map(|c| c[..c.len() - END].to_vec()).collect();
-    let found = occurs(&rendered, &got, 256).unwrap();
+    let found = occurs(&rendered, &floats(&bytes), 256).unwrap();
+    assert!(found.frames > 48_000 && found.dropouts == 0, "{found:?}");
+}
+
+/// A saved session that plays what it records, unchanged from its first frame on.
+fn passing(home: &Home) -> String {
+    let path = home.path().join("passing").display().to_string();
+    let server = Server::stepped();
+    server.ok(&format!("session new {path}"));
+    server.ok("raw session_set {\"edit_fade_ms\":0}");
+    server.ok("unlink master output");
+    server.ok("node add input mic");
+    server.ok("link mic output");
+    server.ok("session save");
+    path
+}
+
+/// What is recorded of `file`, which a device gives as its own, is `expected`, channel by channel.
+fn what_is_recorded_is(device: &str, file: &[u8], expected: &[Vec<f32>]) {
+    let home = Home::new();
+    std::fs::write(home.recorded(), file).unwrap();
+    let session = passing(&home);
+    let jackd = Jackd::start(48_000, 256);
+    let args = ["--driver", "alsa", "--device", device, "--sample-format", "f32", "--session", &session];
+    let mut server = home.aulosd(&jackd, args);
+    let before = driver(&server);
+    assert!(before.running, "{before:?}");
+    let told = server.ok("status");
+    assert!(!told.contains("does not record"), "{told}");
+    wait_for("two seconds of sound", || (driver(&server).frame.0 > before.frame.0 + 96_000).then_some(()));
+    let status = driver(&server);
+    assert_eq!((status.losses, status.lost), (0, None));
+    assert!(server.terminate().success(), "{}", server.log());
+    let got = floats(&std::fs::read(home.played()).unwrap());
+    let found = occurs(expected, &got, 256).unwrap();
     assert!(found.frames > 48_000, "{found:?}");
+    // What a device has recorded and the other side did not take in time is left out, and counted.
+    assert!((found.gaps + found.dropouts) as u64 <= status.xruns, "{found:?}, {} xruns", status.xruns);
+}
+
+/// Samples of noise, two channels of them, for much longer than a test takes.
+fn recording() -> Vec<i32> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let next = |_| {
+        // As in `noise`, of which it is independent.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 32) as u32 as i32
+    };
+    (0..2 * 30 * 48_000).map(next).collect()
+}
+
+#[test]
+fn what_is_recorded_as_f32_is_what_the_device_has_heard() {
+    let recording: Vec<f32> = recording().iter().map(|x| (x >> 8) as f32 / 8_388_608.0).collect();
+    let bytes: Vec<u8> = recording.iter().flat_map(|x| x.to_le_bytes()).collect();
+    what_is_recorded_is("memory", &bytes, &channels(&recording));
+}
+
+#[test]
+fn what_is_recorded_as_s32_is_what_the_device_has_heard() {
+    let recording = recording();
+    let bytes: Vec<u8> = recording.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let heard: Vec<f32> = recording.iter().map(|x| (f64::from(*x) / 2_147_483_648.0) as f32).collect();
+    what_is_recorded_is("memory32", &bytes, &channels(&heard));
 }
 
 #[test]
@@ -156,7 +229,7 @@ fn a_block_or_a_rate_that_the_device_does_not_have() {
     wait_for("the warning", || server.ok("status").contains("has cycles of").then_some(()));
     drop(server);
     let session = home.path().join("other");
-    let maker = aulos_tests::server::Server::stepped();
+    let maker = Server::stepped();
     maker.ok(&format!("session new {} --rate 44100", session.display()));
     drop(maker);
     let args = ["--driver", "alsa", "--device", "rigid", "--session", session.to_str().unwrap()];

@@ -22,8 +22,9 @@ fn driver(server: &Server) -> DriverStatus {
     }
 }
 
-/// A home whose .asoundrc has a device `witness`, which plays to JACK and keeps what it plays in a file; it is the
-/// default device, too.
+/// A home whose .asoundrc has a device `witness`, which plays to JACK and keeps what it plays in a file, and two that
+/// do that and record what is in another file: `memory` in all forms, `memory32` in those of integers. JACK is the
+/// default device.
 struct Home {
     folder: tempfile::TempDir,
 }
@@ -41,7 +42,7 @@ impl Home {
              pcm.witness {{\n\
              type file\n\
              slave.pcm {{ type plug slave.pcm jackout }}\n\
-             file \"{}\"\n\
+             file \"{0}\"\n\
              format raw\n\
              hint {{ show on description \"Keeps what it plays\" }}\n\
              }}\n\
@@ -50,8 +51,31 @@ impl Home {
              playback_ports {{ 0 system:playback_1 1 system:playback_2 }}\n\
              hint {{ show on description \"Converts nothing\" }}\n\
              }}\n\
+             pcm.remembered {{\n\
+             type file\n\
+             slave.pcm {{ type plug slave.pcm jackout }}\n\
+             file \"/dev/null\"\n\
+             infile \"{1}\"\n\
+             format raw\n\
+             }}\n\
+             pcm.remembered32 {{\n\
+             type file\n\
+             slave.pcm {{ type lfloat slave {{ pcm jackout format FLOAT }} }}\n\
+             file \"/dev/null\"\n\
+             infile \"{1}\"\n\
+             format raw\n\
+             }}\n\
+             pcm.memory {{\n\
+             type asym playback.pcm witness capture.pcm remembered\n\
+             hint {{ show on description \"Records a file\" }}\n\
+             }}\n\
+             pcm.memory32 {{\n\
+             type asym playback.pcm witness capture.pcm remembered32\n\
+             hint {{ show on description \"Records a file of integers\" }}\n\
+             }}\n\
              pcm.!default {{ type plug slave.pcm jackout }}\n",
-            file.display()
+            file.display(),
+            folder.path().join("recorded").display()
         );
         std::fs::write(folder.path().join(".asoundrc"), asoundrc).unwrap();
         Self { folder }
@@ -59,6 +83,11 @@ impl Home {
 
     fn played(&self) -> PathBuf {
         self.folder.path().join("played")
+    }
+
+    /// The file that `memory` and `memory32` record.
+    fn recorded(&self) -> PathBuf {
+        self.folder.path().join("recorded")
     }
 
     fn path(&self) -> &Path {

@@ -1,5 +1,7 @@
 //! Servers that go and come back.
 
+use std::time::{Duration, Instant};
+
 use aulos_protocol::{DriverStatus, Event, Query, client::Notice};
 use aulos_tests::{
     jackd::{Jackd, wait_for},
@@ -10,6 +12,47 @@ use crate::driver;
 
 fn wait(server: &Server, what: &str, is: impl Fn(&DriverStatus) -> bool) -> DriverStatus {
     wait_for(what, || Some(driver(server)).filter(&is))
+}
+
+const RATE: f64 = 48_000.0;
+/// How long the engine may stand until a loss is noticed and the dummy clock, or a device, has taken over: about
+/// 1.1 seconds as a rule.
+const STANDS: Duration = Duration::from_secs(3);
+/// How much sound a clock may make up for that it had not come to before.
+const HURRIES: Duration = Duration::from_secs(1);
+
+/// Where the engine was, and between which two times that was so.
+struct Seen {
+    status: DriverStatus,
+    asked: Instant,
+    told: Instant,
+}
+
+impl Seen {
+    fn now(server: &Server) -> Self {
+        let asked = Instant::now();
+        let status = driver(server);
+        Self { status, asked, told: Instant::now() }
+    }
+
+    fn frame(&self) -> u64 {
+        self.status.frame.0
+    }
+
+    /// The engine has run on since `before`: it has stood for no longer than it takes to notice a loss, and it has
+    /// not run faster than time. However slow the machine is, time is measured so that both may only look better.
+    fn follows(&self, before: &Self) {
+        let frames = (self.frame() - before.frame()) as f64;
+        let least = self.asked.duration_since(before.told).saturating_sub(STANDS);
+        assert!(frames >= least.as_secs_f64() * RATE, "{frames} frames in more than {least:?} + {STANDS:?}");
+        // A clock may be fast by a hundredth, never by more.
+        let most = (self.told.duration_since(before.asked) + HURRIES).as_secs_f64() * 1.01;
+        assert!(frames <= most * RATE, "{frames} frames in {most} s");
+    }
+}
+
+fn wait_seen(server: &Server, what: &str, is: impl Fn(&DriverStatus) -> bool) -> Seen {
+    wait_for(what, || Some(Seen::now(server)).filter(|seen| is(&seen.status)))
 }
 
 #[test]
@@ -35,18 +78,20 @@ fn the_graph_goes_on_and_ports_and_links_come_back() {
     for time in 1..=TIMES {
         // What was linked is looked at many times a second.
         let seen = driver(&server);
-        wait(&server, "some cycles", |status| status.cycles > seen.cycles + 100);
+        let before = wait_seen(&server, "some cycles", |status| status.cycles > seen.cycles + 100);
         jackd.kill();
         let lost = wait(&server, "the loss", |status| status.lost.is_some());
         assert!(!lost.running && lost.losses == time, "{lost:?}");
         // The graph goes on under the dummy clock.
-        let later = wait(&server, "more frames", |status| status.frame.0 > lost.frame.0 + 4800);
-        assert!(!later.running, "{later:?}");
+        let later = wait_seen(&server, "more frames", |status| status.frame.0 > lost.frame.0 + 4800);
+        assert!(!later.status.running, "{:?}", later.status);
+        later.follows(&before);
         jackd.again(256);
         let back = wait(&server, "the driver", |status| status.running);
-        assert!(back.frame >= later.frame && back.lost.is_none(), "{back:?}");
+        assert!(back.frame >= later.status.frame && back.lost.is_none(), "{back:?}");
+        let back = wait_seen(&server, "more frames", |status| status.frame.0 > back.frame.0 + 4800);
+        back.follows(&later);
         wait_for("the links", || (links(&jackd) == expected).then_some(()));
-        wait(&server, "more frames", |status| status.frame.0 > back.frame.0 + 4800);
     }
     let (mut lost, mut back) = (0, 0);
     while lost < TIMES || back < TIMES {

@@ -126,3 +126,19 @@ fn latencies_are_read_and_told_both_ways() {
         wait_for("our inputs' latency", || (latency("aulos:mic/L", "playback") == until).then_some(()));
     }
 }
+
+#[test]
+fn ports_that_a_file_leaves_unconnected_are_connected_for_one_run() {
+    let jackd = Jackd::start(48_000, 256);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[driver]\nname = \"jack\"\nno_connect = true\n").unwrap();
+    let config = file.path().to_str().unwrap();
+    let server = jackd.aulosd(["--config", config]);
+    wait_ports(&jackd, &["output/L", "output/R"]);
+    let before = crate::driver(&server).cycles;
+    wait_for("some cycles", || (crate::driver(&server).cycles > before + 20).then_some(()));
+    assert_eq!(jackd.links("aulos:output/L"), [""; 0]);
+    drop(server);
+    let _server = jackd.aulosd(["--config", config, "--no-connect=false"]);
+    wait_for("the link", || (jackd.links("aulos:output/L") == ["system:playback_1"]).then_some(()));
+}

@@ -80,12 +80,16 @@ fn memory_is_locked_where_that_has_no_limit_and_status_says_so() {
     let root = rustix::process::geteuid().is_root();
     let drop = if root { &["setpriv", "--bounding-set=-ipc_lock"][..] } else { &[] };
     let limited = [drop, &["prlimit", "--memlock=8388608:8388608"]].concat();
-    for (before, args, expected) in [
-        (&[][..], &[][..], None),
-        (&[], &["--no-memory-lock"], Some("not wanted")),
-        (&limited, &[], Some("the limit is 8192 KiB")),
+    for (configured, before, args, expected) in [
+        (false, &[][..], &[][..], None),
+        (false, &[], &["--no-memory-lock"], Some("not wanted")),
+        (false, &limited, &[], Some("the limit is 8192 KiB")),
+        (true, &[], &[], Some("not wanted")),
+        // The command line is stronger than the file.
+        (true, &limited, &["--no-memory-lock=false"], Some("the limit is 8192 KiB")),
     ] {
         let home = Home::new();
+        home.write("config/aulos/aulos.toml", &format!("[server]\nno_memory_lock = {configured}\n"));
         let mut words = before.iter().map(OsString::from).chain([aulosd().into_os_string()]);
         let mut command = home.command(&PathBuf::from(words.next().unwrap()));
         let command = command.args(words).args(args).args(["--driver=stepped", "--socket=s", "--log=error"]);

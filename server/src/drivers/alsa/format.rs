@@ -1,6 +1,6 @@
 //! Samples as the device has them.
 
-use cpal::{Data, I24, SampleFormat};
+use cpal::{Data, I24, SampleFormat, SizedSample};
 
 use super::super::SampleForm;
 use crate::audiofile::Quantiser;
@@ -82,23 +82,109 @@ fn spread<T>(out: &mut [T], channels: usize, playback: &[Vec<f32>], mut turn: im
     }
 }
 
-/// [audio thread] The sample at `index` of what a device has recorded.
-pub fn read(data: &Data, mut take: impl FnMut(f32)) {
-    const I16: f32 = 1.0 / 32_768.0;
-    const I24_SCALE: f32 = 1.0 / 8_388_608.0;
-    const I32: f64 = 1.0 / 2_147_483_648.0;
+/// A sample of a form that devices have.
+trait Sample: SizedSample {
+    /// The level that it stands for: full scale is 1, the lowest integer -1.
+    fn level(self) -> f32;
+}
+
+impl Sample for i16 {
+    fn level(self) -> f32 {
+        f32::from(self) / 32_768.0
+    }
+}
+
+impl Sample for I24 {
+    fn level(self) -> f32 {
+        self.inner() as f32 / 8_388_608.0
+    }
+}
+
+impl Sample for i32 {
+    fn level(self) -> f32 {
+        // Rounded once: a single-precision float has fewer bits than the integer.
+        (f64::from(self) / 2_147_483_648.0) as f32
+    }
+}
+
+impl Sample for f32 {
+    fn level(self) -> f32 {
+        self
+    }
+}
+
+/// [audio thread] Hands the level of each sample that a device has recorded to `take`, in their order: those of a
+/// frame, channel by channel, then those of the next.
+pub fn read(data: &Data, take: impl FnMut(f32)) {
     match data.sample_format() {
-        SampleFormat::I16 => {
-            data.as_slice::<i16>().unwrap_or_default().iter().for_each(|x| take(f32::from(*x) * I16));
+        SampleFormat::I16 => levels(data.as_slice::<i16>(), take),
+        SampleFormat::I24 => levels(data.as_slice::<I24>(), take),
+        SampleFormat::I32 => levels(data.as_slice::<i32>(), take),
+        _ => levels(data.as_slice::<f32>(), take),
+    }
+}
+
+fn levels<T: Sample>(samples: Option<&[T]>, take: impl FnMut(f32)) {
+    samples.unwrap_or_default().iter().map(|sample| sample.level()).for_each(take);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The levels that are read of these samples.
+    fn read_all<T: Sample>(samples: &[T]) -> Vec<f32> {
+        let mut read = Vec::new();
+        levels(Some(samples), |level| read.push(level));
+        read
+    }
+
+    /// What is written of these levels, in so many channels.
+    fn written<T: Copy + Default>(levels: &[f32], channels: usize, turn: impl FnMut(f32) -> T) -> Vec<T> {
+        let playback: Vec<Vec<f32>> =
+            (0..channels).map(|at| levels.iter().skip(at).step_by(channels).copied().collect()).collect();
+        let mut out = vec![T::default(); levels.len()];
+        spread(&mut out, channels, &playback, turn);
+        out
+    }
+
+    const EXACT: [f32; 8] = [-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 0.625, -0.125];
+
+    #[test]
+    fn each_form_is_read_at_its_own_scale_in_order() {
+        assert_eq!(read_all(&[-32_768_i16, -16_384, -8192, 0, 8192, 16_384, 20_480, -4096]), EXACT);
+        let wide = [-1 << 23, -1 << 22, -1 << 21, 0, 1 << 21, 1 << 22, 5 << 20, -1 << 20];
+        assert_eq!(read_all(&wide.map(I24::new_unchecked)), EXACT);
+        assert_eq!(read_all(&wide.map(|sample: i32| sample << 8)), EXACT);
+        assert_eq!(read_all(&EXACT), EXACT);
+        // The ends, the smallest steps, and the float nearest to what no float is.
+        assert_eq!(read_all(&[i16::MAX, 1, -1]), [32_767.0 / 32_768.0, 1.0 / 32_768.0, -1.0 / 32_768.0]);
+        let ends = [(1 << 23) - 1, 1, -1].map(I24::new_unchecked);
+        assert_eq!(read_all(&ends), [8_388_607.0 / 8_388_608.0, 1.0 / 8_388_608.0, -1.0 / 8_388_608.0]);
+        assert_eq!(read_all(&[i32::MAX, 1, -1]), [1.0, 2f32.powi(-31), -(2f32.powi(-31))]);
+        assert_eq!(
+            read_all(&[0x0100_0001, 0x0100_0003]),
+            [0x0100_0000, 0x0100_0004].map(|x| x as f32 * 2f32.powi(-31))
+        );
+        assert_eq!(read_all(&[1.5_f32, -2.0, f32::MIN_POSITIVE]), [1.5, -2.0, f32::MIN_POSITIVE]);
+    }
+
+    #[test]
+    fn what_is_recorded_is_played_as_the_same_integers() {
+        for bits in [16, 24, 32] {
+            let most = 1_i64 << (bits - 1);
+            // Of 32 bits those that a float holds.
+            let step = (most >> 12).max(1);
+            let integers: Vec<i32> = (-most..most).step_by(step as usize).map(|x| x as i32).collect();
+            let mut quantiser = Quantiser::new(bits);
+            let levels = match bits {
+                16 => read_all(&integers.iter().map(|x| *x as i16).collect::<Vec<_>>()),
+                24 => read_all(&integers.iter().map(|x| I24::new_unchecked(*x)).collect::<Vec<_>>()),
+                _ => read_all(&integers),
+            };
+            for channels in [1, 2, 4] {
+                assert_eq!(written(&levels, channels, |x| quantiser.quantise(x)), integers, "{bits} bits");
+            }
         }
-        SampleFormat::I24 => {
-            let samples = data.as_slice::<I24>().unwrap_or_default();
-            samples.iter().for_each(|x| take(x.inner() as f32 * I24_SCALE));
-        }
-        SampleFormat::I32 => {
-            let samples = data.as_slice::<i32>().unwrap_or_default();
-            samples.iter().for_each(|x| take((f64::from(*x) * I32) as f32));
-        }
-        _ => data.as_slice::<f32>().unwrap_or_default().iter().for_each(|x| take(*x)),
     }
 }
