@@ -1,0 +1,5 @@
+//! OSC as Aulos speaks it: what travels, and what the addresses of a session mean. Nothing here opens a socket.
+
+pub mod framing;
+pub mod packet;
+pub mod pattern;
