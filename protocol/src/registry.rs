@@ -91,7 +91,8 @@ const DOORS: &[Door] = &[
     ("pause", Some("/transport/pause"), &[]),
     ("stop", Some("/transport/stop"), &[]),
     ("locate", Some("/transport/locate"), &["position"]),
-    ("loop", Some("/transport/loop"), &["start", "end"]),
+    // A value with an address of its own.
+    ("loop", None, &["start", "end"]),
     ("session_new", Some("/session/new"), &["path", "rate", "max_block", "discard"]),
     ("session_open", Some("/session/open"), &["path", "discard"]),
     ("session_save", Some("/session/save"), &["path"]),
