@@ -25,6 +25,7 @@ pub mod ports;
 mod query;
 #[cfg(feature = "config")]
 pub mod recent;
+pub mod registry;
 mod session;
 mod units;
 mod value;

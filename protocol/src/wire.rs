@@ -8,12 +8,10 @@
 //! `error` with a JSON-RPC number, the sentence, and the whole [`Error`] as `data`. Events and telemetry come
 //! as notifications with the methods `event` and `telemetry`.
 
-use std::sync::LazyLock;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use crate::{Command, Error, ErrorCode, Event, Frames, Query, Reply, Telemetry};
+use crate::{Command, Error, ErrorCode, Event, Frames, Query, Reply, Telemetry, registry};
 
 /// The longest line that the server reads, in bytes.
 pub const MAX_LINE: usize = 16 << 20;
@@ -76,27 +74,9 @@ struct RawRequest {
     at: Option<Frames>,
 }
 
-struct Method {
-    name: String,
-    is_command: bool,
-    takes_params: bool,
-}
-
-/// Made from the schemas once: names and shapes have a single source, the enums.
-static METHODS: LazyLock<Vec<Method>> = LazyLock::new(|| {
-    let read = |schema: schemars::Schema, is_command| {
-        let variants = schema.get("oneOf").and_then(Json::as_array).cloned().unwrap_or_default();
-        variants.into_iter().filter_map(move |variant| {
-            let name = variant.pointer("/properties/method/const")?.as_str()?.to_owned();
-            Some(Method { name, is_command, takes_params: variant.pointer("/properties/params").is_some() })
-        })
-    };
-    read(schemars::schema_for!(Command), true).chain(read(schemars::schema_for!(Query), false)).collect()
-});
-
 /// The names of all methods: the commands, then the queries.
 pub fn methods() -> impl Iterator<Item = &'static str> {
-    METHODS.iter().map(|method| method.name.as_str())
+    registry::methods().iter().map(|method| method.name)
 }
 
 /// Reads one line.
@@ -136,16 +116,17 @@ pub fn read_request(line: &str) -> Result<Request, (Option<Json>, Error)> {
 
 const SCHEMA: &str = "the query \"schema\" tells the parameters of every method";
 
-fn read_ask(name: &str, params: Option<Json>) -> Result<Ask, Error> {
-    let Some(method) = METHODS.iter().find(|method| method.name == name) else {
-        let mut error = Error::not_found("method", name, methods());
-        error.code = ErrorCode::InvalidRequest;
-        return Err(error);
-    };
+/// What the method of this name asks with these parameters.
+///
+/// # Errors
+/// [`ErrorCode::InvalidRequest`] if there is no such method, [`ErrorCode::InvalidArgument`] for parameters that do not
+/// fit it.
+pub fn read_ask(name: &str, params: Option<Json>) -> Result<Ask, Error> {
+    let method = registry::method(name)?;
     let mut message = json!({ "method": name });
     // Methods without parameters are unit variants, which serde refuses to read from an empty object.
     let params = params.filter(|p| !p.is_null() && p.as_object().is_none_or(|o| !o.is_empty()));
-    if method.takes_params {
+    if !method.fields.is_empty() {
         if params.as_ref().is_some_and(|params| !params.is_object()) {
             return Err(Error::new(
                 ErrorCode::InvalidArgument,

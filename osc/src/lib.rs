@@ -1,0 +1,7 @@
+//! OSC as Aulos speaks it: what travels, and what the addresses of a session mean. Nothing here opens a socket.
+
+pub mod args;
+pub mod framing;
+pub mod packet;
+pub mod pattern;
+pub mod space;
