@@ -102,7 +102,8 @@ pub fn number(arg: &OscType) -> Option<f64> {
     match arg {
         OscType::Int(number) => Some(f64::from(*number)),
         OscType::Long(number) => Some(*number as f64),
-        OscType::Float(number) => Some(f64::from(*number)),
+        // As it is written: 0.7 is not to become 0.699999988.
+        OscType::Float(number) => number.to_string().parse().ok(),
         OscType::Double(number) => Some(*number),
         OscType::Bool(on) => Some(f64::from(u8::from(*on))),
         OscType::Inf => Some(1.0),

@@ -34,7 +34,8 @@ fn assert_without(package: &str, crates: &[&str]) {
     }
 }
 
-const OWN: [&str; 5] = ["aulos-protocol", "aulos-nodes", "aulos-engine", "aulos-server", "aulos-ctl"];
+const OWN: [&str; 6] =
+    ["aulos-protocol", "aulos-nodes", "aulos-engine", "aulos-server", "aulos-ctl", "aulos-osc"];
 
 #[test]
 fn dependencies_point_one_way() {
@@ -44,6 +45,7 @@ fn dependencies_point_one_way() {
         ("aulos-engine", &["aulos-protocol", "aulos-nodes"]),
         ("aulos-server", &["aulos-protocol", "aulos-nodes", "aulos-engine"]),
         ("aulos-ctl", &["aulos-protocol"]),
+        ("aulos-osc", &["aulos-protocol"]),
     ] {
         let found = dependencies(package);
         for own in OWN.iter().filter(|own| **own != package) {
