@@ -5,11 +5,15 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use aulos_engine::session;
 use aulos_protocol::{Error, ErrorCode, FORMAT, Session};
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 
 /// The file in a session's folder that holds the session.
 const FILE: &str = "session.json";
@@ -17,6 +21,8 @@ const FILE: &str = "session.json";
 const LOCK: &str = "lock";
 /// How the names of session files begin and end that are being written.
 const UNFINISHED: (&str, &str) = (".session-", ".partial");
+/// How long is waited for those who look whether a session is held; each of them takes some microseconds.
+const LOOKERS_MAY_TAKE: Duration = Duration::from_millis(500);
 /// The largest session file that is read, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
 
@@ -79,7 +85,13 @@ impl Folder {
             .write(true)
             .open(&file)
             .map_err(|e| Error::io(&format!("open {}", file.display()), &e))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        let mut left = LOOKERS_MAY_TAKE.as_millis();
+        let passed = || {
+            std::thread::sleep(Duration::from_millis(1));
+            left -= 1;
+            left > 0
+        };
+        take(&lock, passed).map_err(|_| {
             Error::new(ErrorCode::Busy, format!("another server has the session {} open", path.display()))
                 .remedy("shut that server down, or open another session")
         })?;
@@ -178,6 +190,23 @@ pub fn no_session(path: &Path) -> Error {
 pub fn look(path: &Path) -> Result<Session, Error> {
     let file = path.join(FILE);
     if file.is_file() { read(&file) } else { Err(no_session(path)) }
+}
+
+/// Takes the lock of a session. Those who look whether it is held hold it for a moment, but together: as long as they
+/// are all, this is tried again when `passed` has let some time go by, until it says that it was enough.
+fn take(lock: &File, mut passed: impl FnMut() -> bool) -> io::Result<()> {
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {}
+            result => return Ok(result?),
+        }
+        // A server shares it with nobody.
+        flock(lock, FlockOperation::NonBlockingLockShared)?;
+        flock(lock, FlockOperation::Unlock)?;
+        if !passed() {
+            return Err(Errno::WOULDBLOCK.into());
+        }
+    }
 }
 
 /// Whether a server has the session in the folder at `path` open.
@@ -299,6 +328,33 @@ mod tests {
         drop(folder);
         assert_eq!(Folder::open(&path).unwrap().1, session);
         assert_eq!(Folder::create(&path, &session).unwrap_err().code, ErrorCode::Exists);
+    }
+
+    #[test]
+    fn who_looks_at_a_session_does_not_keep_a_server_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(LOCK);
+        let open = || File::options().create(true).truncate(false).write(true).open(&file).unwrap();
+        let looker = || {
+            let file = open();
+            flock(&file, FlockOperation::NonBlockingLockShared).unwrap();
+            file
+        };
+        let mut lookers = vec![looker(), looker()];
+        let lock = open();
+        take(&lock, || lookers.pop().is_some()).unwrap();
+        assert!(lookers.is_empty() && is_held(dir.path()));
+        // Another server is not waited for, and one that only looks not for ever.
+        assert!(take(&open(), || unreachable!("it is held")).is_err());
+        drop(lock);
+        let (_looker, mut times) = (looker(), 0);
+        let passed = || {
+            times += 1;
+            times < 3
+        };
+        assert!(take(&open(), passed).is_err());
+        assert_eq!(times, 3);
+        assert!(!is_held(dir.path()));
     }
 
     #[test]

@@ -103,15 +103,26 @@ impl Rms {
         Self { kept: coefficient(RMS_SECONDS, rate), squares: vec![0.0; channels] }
     }
 
-    /// [audio thread] The level of a channel after its next sample.
+    /// [audio thread] Takes in the next sample of a channel.
     #[inline]
-    pub fn next(&mut self, channel: usize, x: f64) -> f64 {
+    pub fn add(&mut self, channel: usize, x: f64) {
         let square = &mut self.squares[channel];
         *square = self.kept * *square + (1.0 - self.kept) * x * x;
         if *square < 1e-30 {
             *square = 0.0;
         }
-        square.sqrt()
+    }
+
+    /// [audio thread] The level of a channel after its last sample.
+    #[inline]
+    pub fn level(&self, channel: usize) -> f64 {
+        self.squares[channel].sqrt()
+    }
+
+    /// [audio thread] Becomes what `other`, which has as many channels, is.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.kept = other.kept;
+        self.squares.copy_from_slice(&other.squares);
     }
 }
 
@@ -212,7 +223,11 @@ mod tests {
     fn the_level_of_a_sine_is_three_decibels_below_its_peak() {
         let mut rms = Rms::new(1, RATE);
         let sine = |n: i32| (f64::from(n) * 0.7).sin();
-        let levels: Vec<_> = (0..9600).map(|n| decibels(rms.next(0, sine(n)))).skip(7200).collect();
+        let level = |n| {
+            rms.add(0, sine(n));
+            decibels(rms.level(0))
+        };
+        let levels: Vec<_> = (0..9600).map(level).skip(7200).collect();
         assert!(levels.iter().all(|level| (level + 3.0103).abs() < 0.1));
     }
 }

@@ -3,7 +3,9 @@
 //! Read here and not by symphonia, whose reader leaves out edit lists, so that the delay of the encoder would be
 //! heard, and which can be kept busy for hours by tables made for that.
 
+use std::cell::{Cell, RefCell};
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 
 use super::decode::read_at;
@@ -11,8 +13,11 @@ use super::mpeg;
 use super::packets::{Codec, Packets, Table, Timing};
 use super::refusal::Refusal;
 
-/// The most boxes beside each other; films in fragments have most of them.
+/// The most boxes that are looked at, one that is come to several times counted as often. Sound that is not in fragments
+/// takes some hundred.
 const MOST_BOXES: usize = 1 << 16;
+/// How much is read at once; boxes that are small lie close together.
+const WINDOW: usize = 1 << 13;
 /// The most entries of a table.
 const MOST_ENTRIES: usize = 1 << 22;
 
@@ -23,29 +28,46 @@ struct Atom {
     body: Range<u64>,
 }
 
-/// The file, to be read from.
+/// Fills a buffer from a place of the file on, and answers how many bytes there were.
+type Read<'a> = &'a dyn Fn(&mut [u8], u64) -> io::Result<usize>;
+
+/// The file, to be read from, and what is left of the work that it may cause.
 struct Source<'a> {
-    file: &'a File,
+    read: Read<'a>,
+    /// Where the window begins, and what is in it.
+    window: RefCell<(u64, Vec<u8>)>,
+    /// How many boxes may still be looked at.
+    boxes: Cell<usize>,
 }
 
 fn malformed(what: &str) -> Refusal {
     Refusal::Malformed(what.into())
 }
 
-impl Source<'_> {
-    /// The boxes that lie in `range`.
-    fn atoms(&self, range: Range<u64>) -> Result<Vec<Atom>, Refusal> {
-        let mut atoms = Vec::new();
+impl<'a> Source<'a> {
+    fn new(read: Read<'a>) -> Self {
+        Self { read, window: RefCell::default(), boxes: Cell::new(MOST_BOXES) }
+    }
+
+    /// What `look` makes of the boxes that lie in `range`, one after the other until there is something.
+    fn look<T>(
+        &self,
+        range: Range<u64>,
+        mut look: impl FnMut(Atom) -> Result<Option<T>, Refusal>,
+    ) -> Result<Option<T>, Refusal> {
         let mut at = range.start;
-        while at < range.end && atoms.len() < MOST_BOXES {
-            let mut head = [0; 16];
-            let present = read_at(self.file, &mut head, at)?;
-            if present < 8 {
+        while at < range.end {
+            let left = self.boxes.get().checked_sub(1);
+            let left =
+                left.ok_or_else(|| Refusal::Unsupported(format!("it has more than {MOST_BOXES} boxes")))?;
+            self.boxes.set(left);
+            let head = self.bytes(&(at..at.saturating_add(16)), 16)?;
+            if head.len() < 8 {
                 break;
             }
             let (body, size) = match u32_at(&head, 0) {
                 0 => (8, range.end - at),
-                1 if present == 16 => (16, u64_at(&head, 8)),
+                1 if head.len() == 16 => (16, u64_at(&head, 8)),
                 size => (8, u64::from(size)),
             };
             if size < body {
@@ -53,30 +75,49 @@ impl Source<'_> {
             }
             let end = at.saturating_add(size).min(range.end);
             let kind = [head[4], head[5], head[6], head[7]];
-            atoms.push(Atom { kind, body: (at + body).min(end)..end });
+            let found = look(Atom { kind, body: (at + body).min(end)..end })?;
+            if found.is_some() {
+                return Ok(found);
+            }
             at = end;
         }
-        Ok(atoms)
+        Ok(None)
     }
 
     /// The first box at the end of `path` below `range`.
     fn find(&self, range: &Range<u64>, path: &[&[u8; 4]]) -> Result<Option<Range<u64>>, Refusal> {
         let mut range = range.clone();
         for kind in path {
-            let Some(atom) = self.atoms(range)?.into_iter().find(|atom| atom.kind == **kind) else {
-                return Ok(None);
-            };
-            range = atom.body;
+            let found = self.look(range, |atom| Ok((atom.kind == **kind).then_some(atom.body)))?;
+            let Some(body) = found else { return Ok(None) };
+            range = body;
         }
         Ok(Some(range))
     }
 
     /// The bytes of `range`, at most `most` of them.
     fn bytes(&self, range: &Range<u64>, most: u64) -> Result<Vec<u8>, Refusal> {
-        let mut bytes = vec![0; (range.end - range.start).min(most) as usize];
-        let read = read_at(self.file, &mut bytes, range.start)?;
-        bytes.truncate(read);
-        Ok(bytes)
+        let len = range.end.saturating_sub(range.start).min(most) as usize;
+        if len > WINDOW {
+            let mut bytes = vec![0; len];
+            let read = (self.read)(&mut bytes, range.start)?;
+            bytes.truncate(read);
+            return Ok(bytes);
+        }
+        let (start, window) = &mut *self.window.borrow_mut();
+        let held = |start: u64, window: &[u8]| {
+            let from = usize::try_from(range.start.checked_sub(start)?).ok()?;
+            window.get(from..from.checked_add(len)?).map(<[u8]>::to_vec)
+        };
+        if let Some(bytes) = held(*start, window) {
+            return Ok(bytes);
+        }
+        window.resize(WINDOW, 0);
+        let read = (self.read)(window, range.start);
+        window.truncate(*read.as_ref().unwrap_or(&0));
+        *start = range.start;
+        read?;
+        Ok(window[..len.min(window.len())].to_vec())
     }
 
     /// The entries of `N` bytes of a table, which follow their number.
@@ -98,41 +139,46 @@ impl Source<'_> {
 
 /// Opens the sound of `file`, which is `len` bytes long: its first track of AAC or MP3.
 pub fn open(file: File, len: u64) -> Result<Packets, Refusal> {
-    let source = Source { file: &file };
+    let (table, codec, form, timing) = parse(&Source::new(&|buffer, at| read_at(&file, buffer, at)), len)?;
+    Packets::new(file, table, codec, form, timing)
+}
+
+/// What there is to know of the packets of the first track of AAC or MP3.
+fn parse(source: &Source<'_>, len: u64) -> Result<(Table, Codec, (u16, u32), Timing), Refusal> {
     let movie = source
         .find(&(0..len), &[b"moov"])?
         .ok_or_else(|| malformed("it does not say where its sound is, which recorders write last"))?;
-    let mut others = Vec::new();
-    for track in source.atoms(movie.clone())?.into_iter().filter(|atom| atom.kind == *b"trak") {
+    let mut other = None;
+    let found = source.look(movie.clone(), |track| {
+        if track.kind != *b"trak" {
+            return Ok(None);
+        }
         let handler = source.find(&track.body, &[b"mdia", b"hdlr"])?;
         let handler = handler.map(|range| source.bytes(&range, 12)).transpose()?.unwrap_or_default();
         if handler.get(8..12) != Some(&b"soun"[..]) {
-            continue;
+            return Ok(None);
         }
-        match source.description(&track.body)? {
-            Ok(description) => {
-                let table = source.packets(&movie, &track.body, len)?;
-                let description = match description {
-                    Description::Told(sound) => sound,
-                    Description::Mp3 => {
-                        let (at, len) = table.get(0);
-                        let (channels, rate, duration) =
-                            mpeg::form(&source.bytes(&(at..at + len as u64), 4)?)
-                                .ok_or_else(|| malformed("its first packet is damaged"))?;
-                        Sound { codec: Codec::Mp3, channels, rate, duration }
-                    }
-                };
-                let timing = source.timing(&movie, &track.body, &description, table.len() as u64)?;
-                let Sound { codec, channels, rate, .. } = description;
-                return Packets::new(file, table, codec, (channels, rate), timing);
+        let description = match source.description(&track.body)? {
+            Ok(description) => description,
+            Err(kind) => {
+                other.get_or_insert(kind);
+                return Ok(None);
             }
-            Err(other) => others.push(other),
-        }
-    }
-    Err(match others.into_iter().next() {
-        Some(other) => Refusal::Unsupported(other),
-        None => Refusal::Unsupported("it has no sound".into()),
-    })
+        };
+        let table = source.packets(&movie, &track.body, len)?;
+        let sound = match description {
+            Description::Told(sound) => sound,
+            Description::Mp3 => {
+                let (at, len) = table.get(0);
+                let (channels, rate, duration) = mpeg::form(&source.bytes(&(at..at + len as u64), 4)?)
+                    .ok_or_else(|| malformed("its first packet is damaged"))?;
+                Sound { codec: Codec::Mp3, channels, rate, duration }
+            }
+        };
+        let timing = source.timing(&movie, &track.body, &sound, table.len() as u64)?;
+        Ok(Some((table, sound.codec, (sound.channels, sound.rate), timing)))
+    })?;
+    found.ok_or_else(|| Refusal::Unsupported(other.unwrap_or_else(|| "it has no sound".into())))
 }
 
 /// What a track says of its packets.
@@ -156,7 +202,7 @@ impl Source<'_> {
     fn description(&self, track: &Range<u64>) -> Result<Result<Description, String>, Refusal> {
         let kinds = self.find(track, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
         let kinds = kinds.ok_or_else(|| malformed("it does not say the form of its samples"))?;
-        let Some(entry) = self.atoms(kinds.start + 8..kinds.end)?.into_iter().next() else {
+        let Some(entry) = self.look(kinds.start + 8..kinds.end, |atom| Ok(Some(atom)))? else {
             return Err(malformed("it does not say the form of its samples"));
         };
         if entry.kind != *b"mp4a" {
@@ -290,23 +336,24 @@ impl Source<'_> {
     fn apples_note(&self, movie: &Range<u64>) -> Result<Option<(u64, u64)>, Refusal> {
         let Some(meta) = self.find(movie, &[b"udta", b"meta"])? else { return Ok(None) };
         let Some(list) = self.find(&(meta.start + 4..meta.end), &[b"ilst"])? else { return Ok(None) };
-        for tag in self.atoms(list)?.into_iter().filter(|atom| atom.kind == *b"----") {
+        self.look(list, |tag| {
+            if tag.kind != *b"----" {
+                return Ok(None);
+            }
             let name = self.find(&tag.body, &[b"name"])?;
             let name = name.map(|range| self.bytes(&range, 64)).transpose()?.unwrap_or_default();
             if name.get(4..) != Some(&b"iTunSMPB"[..]) {
-                continue;
+                return Ok(None);
             }
             let data = self.find(&tag.body, &[b"data"])?;
             let data = data.map(|range| self.bytes(&range, 256)).transpose()?.unwrap_or_default();
             let text = String::from_utf8_lossy(data.get(8..).unwrap_or_default()).into_owned();
             let mut fields = text.split_whitespace().map(|field| u64::from_str_radix(field, 16));
-            if let (Some(Ok(_)), Some(Ok(delay)), Some(Ok(padding))) =
-                (fields.next(), fields.next(), fields.next())
-            {
-                return Ok(Some((delay, padding)));
+            match (fields.next(), fields.next(), fields.next()) {
+                (Some(Ok(_)), Some(Ok(delay)), Some(Ok(padding))) => Ok(Some((delay, padding))),
+                _ => Ok(None),
             }
-        }
-        Ok(None)
+        })
     }
 }
 
@@ -445,4 +492,49 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) << 32 | u64::from(u32_at(bytes, at + 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A box with a head of 8 bytes.
+    fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        [&(8 + body.len() as u32).to_be_bytes()[..], kind, body].concat()
+    }
+
+    /// However the boxes lie in each other, and however often they are come to, the file is refused after so many of
+    /// them, and after as few reads as they fit into.
+    #[test]
+    fn a_file_of_nothing_but_boxes_is_refused_after_a_bounded_number_of_them() {
+        let empty = |count: usize| boxed(b"free", &[]).repeat(count);
+        let track = |count: usize| boxed(b"trak", &boxed(b"mdia", &empty(count)));
+        let tracks = |tracks: usize, count: usize| boxed(b"moov", &track(count).repeat(tracks));
+        let handler = boxed(b"hdlr", b"\0\0\0\0\0\0\0\0soun");
+        let sound = boxed(b"trak", &boxed(b"mdia", &[&empty(1 << 15)[..], &handler].concat()));
+        let cases = [
+            ("beside each other", empty(1 << 18)),
+            ("in tracks", tracks(1 << 12, 1 << 6)),
+            ("in few tracks", tracks(4, 1 << 16)),
+            ("come to again", boxed(b"moov", &sound)),
+        ];
+        for (what, bytes) in cases {
+            let reads = Cell::new(0);
+            let read = |buffer: &mut [u8], at: u64| {
+                reads.set(reads.get() + 1);
+                let bytes = bytes.get(at as usize..).unwrap_or_default();
+                let len = bytes.len().min(buffer.len());
+                buffer[..len].copy_from_slice(&bytes[..len]);
+                Ok(len)
+            };
+            let source = Source::new(&read);
+            let refusal = parse(&source, bytes.len() as u64).unwrap_err();
+            assert!(
+                matches!(&refusal, Refusal::Unsupported(why) if why == "it has more than 65536 boxes"),
+                "{what}: {refusal:?}"
+            );
+            assert_eq!(source.boxes.get(), 0, "{what}");
+            assert!(reads.get() <= MOST_BOXES / (WINDOW / 16), "{what}: {} reads", reads.get());
+        }
+    }
 }
