@@ -62,15 +62,15 @@ impl fmt::Debug for Flac {
 }
 
 impl Flac {
-    /// Reads the head of `file`, which is `len` bytes long. Reads all of it if its length is not known or not
-    /// true.
-    pub fn open(file: File, len: u64) -> Result<Self, Refusal> {
-        let (source, info) = FlacSource::open(file, len)?;
+    /// Reads the head of `file`, which begins at byte `start`, after what tags there are; the file is `len` bytes
+    /// long. Reads all of it if its length is not known or not true.
+    pub fn open(file: File, start: u64, len: u64) -> Result<Self, Refusal> {
+        let (source, info) = FlacSource::open(file, start, len)?;
         let malformed = |error: Error| match error {
             Error::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => Refusal::Io(error),
             error => Refusal::Malformed(error.to_string()),
         };
-        let reader = match start(&source) {
+        let reader = match demuxer(&source) {
             Ok(reader) => reader,
             Err(error) if ends(&error) => return Err(Refusal::Empty),
             Err(error) => return Err(malformed(error)),
@@ -112,7 +112,7 @@ impl Flac {
 
     /// Begins again at the first block, with a demuxer that remembers nothing.
     fn rewind(&mut self) -> Result<(), Error> {
-        self.reader = start(&self.source)?;
+        self.reader = demuxer(&self.source)?;
         self.next = Some(0);
         Ok(())
     }
@@ -259,7 +259,7 @@ impl Decode for Flac {
 }
 
 /// A demuxer at the beginning of `source`.
-fn start(source: &FlacSource) -> Result<FlacReader<'static>, Error> {
+fn demuxer(source: &FlacSource) -> Result<FlacReader<'static>, Error> {
     let stream = MediaSourceStream::new(Box::new(source.rewound()), Default::default());
     FlacReader::try_new(stream, Default::default())
 }

@@ -30,14 +30,14 @@ pub struct FlacSource {
 }
 
 impl FlacSource {
-    /// Reads the head of `file`, which is `len` bytes long. The number of frames is what the head says; 0 is
-    /// unknown.
-    pub fn open(file: File, len: u64) -> Result<(Self, FileInfo), Refusal> {
+    /// Reads the head of `file`, which begins at byte `start`; the file is `len` bytes long. The number of frames
+    /// is what the head says; 0 is unknown.
+    pub fn open(file: File, start: u64, len: u64) -> Result<(Self, FileInfo), Refusal> {
         let mut head = [0; HEAD];
-        if read_at(&file, &mut head, 0)? < HEAD || head[4] & !LAST != 0 || head[5..8] != [0, 0, 34] {
+        if read_at(&file, &mut head, start)? < HEAD || head[4] & !LAST != 0 || head[5..8] != [0, 0, 34] {
             return Err(Refusal::Malformed("its head is cut short".into()));
         }
-        let audio = skip_metadata(&file)?;
+        let audio = skip_metadata(&file, start)?;
         let (info, bits) = stream_info(&head[8..]);
         if bits > 24 {
             return Err(Refusal::Unsupported(format!("its samples are FLAC of {bits} bits")));
@@ -54,9 +54,9 @@ impl FlacSource {
     }
 }
 
-/// The byte at which the audio begins.
-fn skip_metadata(file: &File) -> Result<u64, Refusal> {
-    let mut at = MARKER.len() as u64;
+/// The byte at which the audio begins, of a stream that begins at `start`.
+fn skip_metadata(file: &File, start: u64) -> Result<u64, Refusal> {
+    let mut at = start + MARKER.len() as u64;
     loop {
         let mut block = [0; 4];
         if read_at(file, &mut block, at)? < block.len() {

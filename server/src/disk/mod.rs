@@ -21,6 +21,7 @@ mod resampled;
 mod segments;
 mod stream;
 mod streams;
+mod tags;
 mod vorbis;
 mod wanted;
 mod wav;

@@ -7,6 +7,7 @@ use std::fs::File;
 
 use super::packets::{Codec, Packets, Table, Timing};
 use super::refusal::Refusal;
+use super::tags::after_tags;
 use super::window::Window;
 
 /// The most bytes that a head, and what is looked at with it, takes.
@@ -17,8 +18,6 @@ const MOST_BEFORE: u64 = 1 << 16;
 const MOST_LOST: u64 = 1 << 20;
 /// How many frames one after the other are believed to be no accident.
 const CHAIN: usize = 3;
-/// The most tags one after the other.
-const MOST_TAGS: usize = 16;
 
 /// What the head of a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,22 +153,6 @@ pub fn open(file: File, len: u64) -> Result<Packets, Refusal> {
         Kind::Aac { .. } => Codec::Aac(None),
     };
     Packets::new(file, table, codec, (form.channels, form.rate), timing)
-}
-
-/// The byte after the tags that begin at `at`, if any do.
-fn after_tags(window: &mut Window<'_>, at: u64) -> Result<u64, Refusal> {
-    let mut at = at;
-    for _ in 0..MOST_TAGS {
-        match *window.at(at, HEAD)? {
-            // ID3v2: the size leaves out the head, and a foot like it if there is one.
-            [b'I', b'D', b'3', _, _, flags, a, b, c, d] if (a | b | c | d) < 0x80 => {
-                let size = [a, b, c, d].iter().fold(0, |size, &byte| size << 7 | u64::from(byte));
-                at += 10 + size + if flags & 0x10 != 0 { 10 } else { 0 };
-            }
-            _ => break,
-        }
-    }
-    Ok(at)
 }
 
 /// The first frame from `start` on, and its form.

@@ -115,6 +115,21 @@ fn a_flac_file_of_unknown_length_is_counted() {
     assert_same(&decode_all(&path)[0], &made.samples(0, 0, made.frames), 0);
 }
 
+#[test]
+fn a_flac_file_behind_tags_is_read() {
+    let folder = TempDir::new().unwrap();
+    let made = Made::new(folder.path(), Kind::Flac16, 2, 30_001, 1);
+    let flac = std::fs::read(&made.path).unwrap();
+    let tag = [b"ID3\x04\0\0\0\0\x02\x03", &[0x55; 259][..]].concat();
+    for tags in [1, 2] {
+        let path = file(&folder, "tagged.flac", &[tag.repeat(tags), flac.clone()].concat());
+        assert_eq!(probe(&path).unwrap().frames, made.frames);
+        for (channel, samples) in decode_all(&path).iter().enumerate() {
+            assert_same(samples, &made.samples(channel as u16, 0, made.frames), 0);
+        }
+    }
+}
+
 /// A FLAC file in which some blocks of 4,096 frames have been overwritten in part, and what must be read.
 fn damaged(folder: &TempDir, frames: u64, blocks: &[u64]) -> (PathBuf, Vec<f32>) {
     let made = Made::new(folder.path(), Kind::Flac16, 1, frames, 1);
