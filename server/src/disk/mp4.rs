@@ -102,6 +102,10 @@ pub fn open(file: File, len: u64) -> Result<Packets, Refusal> {
     let movie = source
         .find(&(0..len), &[b"moov"])?
         .ok_or_else(|| malformed("it does not say where its sound is, which recorders write last"))?;
+    // The tables of such a file say nothing, or say where its first fragment is.
+    if source.find(&movie, &[b"mvex"])?.is_some() || source.find(&(0..len), &[b"moof"])?.is_some() {
+        return Err(Refusal::Unsupported("its sound is in fragments".into()));
+    }
     let mut others = Vec::new();
     for track in source.atoms(movie.clone())?.into_iter().filter(|atom| atom.kind == *b"trak") {
         let handler = source.find(&track.body, &[b"mdia", b"hdlr"])?;
@@ -111,7 +115,7 @@ pub fn open(file: File, len: u64) -> Result<Packets, Refusal> {
         }
         match source.description(&track.body)? {
             Ok(description) => {
-                let table = source.packets(&movie, &track.body, len)?;
+                let table = source.packets(&track.body, len)?;
                 let description = match description {
                     Description::Told(sound) => sound,
                     Description::Mp3 => {
@@ -188,7 +192,7 @@ impl Source<'_> {
     }
 
     /// Where the packets of `track` are.
-    fn packets(&self, movie: &Range<u64>, track: &Range<u64>, len: u64) -> Result<Table, Refusal> {
+    fn packets(&self, track: &Range<u64>, len: u64) -> Result<Table, Refusal> {
         let samples = self.find(track, &[b"mdia", b"minf", b"stbl"])?;
         let samples = samples.ok_or_else(|| malformed("it has no samples"))?;
         let places = self.find(&samples, &[b"stco"])?;
@@ -205,9 +209,6 @@ impl Source<'_> {
         let sizes = self.find(&samples, &[b"stsz"])?.ok_or_else(|| malformed("it has no samples"))?;
         let sizes = Sizes::read(self, &sizes)?;
         if sizes.count() == 0 {
-            if self.find(movie, &[b"mvex"])?.is_some() {
-                return Err(Refusal::Unsupported("its sound is in fragments".into()));
-            }
             return Err(Refusal::Empty);
         }
         let groups = self.find(&samples, &[b"stsc"])?.ok_or_else(|| malformed("it has no samples"))?;

@@ -336,6 +336,8 @@ fn what_is_not_decoded_is_named() {
         ("six.m4a", &["-c:a", "aac", "-ac", "6"], "AAC of 6 channels"),
         ("six.aac", &["-c:a", "aac", "-ac", "6"], "AAC of 6 channels"),
         ("parts.mp4", &["-c:a", "aac", "-movflags", "frag_keyframe+empty_moov"], "in fragments"),
+        // Its tables have the first of them.
+        ("more-parts.m4a", &["-c:a", "aac", "-frag_duration", "100000"], "in fragments"),
         ("law.aiff", &["-c:a", "pcm_mulaw", "-f", "aiff"], "mu-law"),
     ] {
         let path = folder.path().join(name);
