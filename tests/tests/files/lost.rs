@@ -1,6 +1,6 @@
 //! Files that are damaged, or gone.
 
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs, path::Path};
 
 use aulos_protocol::{Command, Query, Reply};
 use aulos_tests::server::{Server, apply, ask, read_wav};
@@ -81,6 +81,32 @@ fn what_is_damaged_is_told_and_the_rest_plays() {
             told.len() == 1 && told[0].contains(name) && told[0].contains("replace the file"),
             "{name}: {told:?}"
         );
+    }
+}
+
+#[test]
+fn what_decoders_say_is_logged_only_for_who_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [
+        damaged(dir.path(), "a.mp3", &["-c:a", "libmp3lame", "-b:a", "128k"]),
+        damaged(dir.path(), "b.aac", &["-c:a", "aac"]),
+        dir.path().join("whole-a.mp3").to_str().unwrap().to_owned(),
+    ];
+    for (filter, asked) in [("info", false), ("debug", false), ("info,symphonia=warn", true)] {
+        let driver = ["--driver", "stepped", "--block", "1024"];
+        let mut server = Server::spawn_with(None, &[("AULOS_LOG", OsStr::new(filter))], driver);
+        server.answering();
+        let folder = dir.path().join(format!("session-{filter}"));
+        server.ok(&format!("session new {} --rate 44100", folder.display()));
+        server.ok("track add t");
+        server.ok("link t master");
+        files.iter().for_each(|file| drop(server.ok(&format!("clip add t {file}"))));
+        let report = server.ok(&format!("render {}", dir.path().join("out.wav").display()));
+        assert!(report.contains("a.mp3") && report.contains("b.aac"), "{report}");
+        // Of a packet of MP3 that needs one before it, and of a damaged one of AAC.
+        for words in ["main_data_begin", "check failed"] {
+            assert_eq!(server.log().contains(words), asked, "{filter}: {}", server.log());
+        }
     }
 }
 
