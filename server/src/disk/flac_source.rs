@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 
 use symphonia::core::io::MediaSource;
 
 use super::decode::{FileInfo, read_at};
+use super::flac_end::Form;
 use super::refusal::Refusal;
 
 const MARKER: &[u8; 4] = b"fLaC";
@@ -46,6 +48,40 @@ impl FlacSource {
         straighten_block_sizes(&file, audio, &mut head)?;
         let len = HEAD as u64 + len.saturating_sub(audio);
         Ok((Self { file: Arc::new(file), head, audio, len, at: 0 }, info))
+    }
+
+    /// What all blocks have in common, as the head says.
+    pub fn form(&self) -> Form {
+        let number = |range: Range<usize>| {
+            self.head[range].iter().fold(0u32, |number, &byte| number << 8 | u32::from(byte))
+        };
+        let (FileInfo { channels, rate, .. }, bits) = stream_info(&self.head[8..]);
+        let (least, most) = (number(8..10), number(10..12));
+        let (block, equal) = (u64::from(most), least == most);
+        Form { channels, rate, bits, block, equal, most_bytes: number(15..18) }
+    }
+
+    /// The byte of the stream at which the first block begins.
+    pub fn first_block(&self) -> u64 {
+        HEAD as u64
+    }
+
+    /// The length of the stream in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The same stream with nothing behind byte `len`.
+    pub fn cut(&self, len: u64) -> Self {
+        Self { at: 0, len: len.min(self.len), ..self.clone() }
+    }
+
+    /// Up to `most` bytes from byte `at` of the stream on, which is none of the head. They are in `buffer`.
+    pub fn bytes<'a>(&self, at: u64, most: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        let most = self.len.saturating_sub(at).min(most as u64) as usize;
+        buffer.resize(most, 0);
+        let read = read_at(&self.file, buffer, self.audio + at.saturating_sub(HEAD as u64))?;
+        Ok(&buffer[..read])
     }
 
     /// The same stream from its beginning.

@@ -9,6 +9,7 @@ mod cells;
 mod decode;
 mod disk_thread;
 mod flac;
+mod flac_end;
 mod flac_source;
 mod loader;
 mod mp4;

@@ -87,7 +87,7 @@ impl Streams {
     /// Opens the file at `path`. Nothing of it is loaded until it is wanted. A file may be opened several
     /// times; each stream reads for itself.
     ///
-    /// A FLAC file of unknown or untrue length is read as a whole here. Errors are those of
+    /// A FLAC file of unknown or untrue length may be read as a whole here. Errors are those of
     /// [`super::probe`].
     pub fn open(&self, path: &Path) -> Result<Arc<Stream>, Error> {
         self.stream(path, open(path)?)

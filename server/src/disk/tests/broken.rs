@@ -116,6 +116,57 @@ fn a_flac_file_of_unknown_length_is_counted() {
 }
 
 #[test]
+fn what_lies_behind_a_flac_file_costs_none_of_it() {
+    let folder = TempDir::new().unwrap();
+    let tag = [b"TAG", &[0; 125][..]].concat();
+    let noise: Vec<u8> = (0..300_000).map(|n| hash(n) as u8).collect();
+    // What might be taken for the head of another block.
+    let heads = b"\xff\xf8\xc9\x18\x00\xc2".repeat(1_000);
+    let behind: [&[u8]; 6] = [&tag, b"x", &noise, &heads, &[0; 70_000], &[0xff; 10_000]];
+    for (kind, channels, frames) in [
+        (Kind::Flac16, 2, 50_001),
+        (Kind::Flac24, 1, 30_000),
+        (Kind::Flac16, 1, 17),
+        (Kind::Flac24, 8, 8_192),
+    ] {
+        let made = Made::new(folder.path(), kind, channels, frames, 1);
+        let flac = std::fs::read(&made.path).unwrap();
+        let mut unknown = flac.clone();
+        unknown[21] &= 0xf0;
+        unknown[22..26].fill(0);
+        for (n, behind) in behind.iter().enumerate() {
+            for flac in [&flac, &unknown] {
+                let path = file(&folder, "behind.flac", &[&flac[..], behind].concat());
+                assert_eq!(probe(&path).unwrap().frames, frames, "{made:?}, {n}");
+                for (channel, samples) in decode_all(&path).iter().enumerate() {
+                    assert_same(samples, &made.samples(channel as u16, 0, frames), 0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_block_of_what_other_encoders_wrote_is_found() {
+    let folder = TempDir::new().unwrap();
+    let made = Made::new(folder.path(), Kind::Wav16, 2, 50_001, 1);
+    let source = made.path.to_str().unwrap();
+    let target = folder.path().join("other.flac");
+    let name = target.to_str().unwrap();
+    for options in
+        [&["-b", "192"][..], &["-b", "4608"], &["-b", "1000"], &["-b", "100"], &["-0", "--no-seektable"]]
+    {
+        run("flac", &[&["--silent", "--force", "--lax", "-o", name][..], options, &[source]].concat());
+        let mut bytes = std::fs::read(&target).unwrap();
+        bytes.extend(b"TAG");
+        bytes.extend([0; 125]);
+        std::fs::write(&target, bytes).unwrap();
+        assert_eq!(probe(&target).unwrap().frames, made.frames, "{options:?}");
+        assert_same(&decode_all(&target)[1], &made.samples(1, 0, made.frames), 0);
+    }
+}
+
+#[test]
 fn a_flac_file_behind_tags_is_read() {
     let folder = TempDir::new().unwrap();
     let made = Made::new(folder.path(), Kind::Flac16, 2, 30_001, 1);
