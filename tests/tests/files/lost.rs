@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, fs, path::Path};
 
 use aulos_protocol::{Command, Query, Reply};
-use aulos_tests::server::{Server, apply, ask, read_wav};
+use aulos_tests::server::{Server, apply, ask, read_wav, text};
 
 use crate::samples::run;
 
@@ -82,6 +82,55 @@ fn what_is_damaged_is_told_and_the_rest_plays() {
             "{name}: {told:?}"
         );
     }
+}
+
+#[test]
+fn a_clip_begins_before_the_end_of_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sound.wav");
+    let seconds = |seconds: &str| {
+        // Another file of this name each time: one that is open stays as it is.
+        let other = dir.path().join("other.wav");
+        run("sox", |sox| {
+            sox.args(["-V1", "-n", "-r", "44100", "-c", "1"]).arg(&other);
+            sox.args(["synth", seconds, "sine", "440"]);
+        });
+        fs::rename(other, &file).unwrap();
+    };
+    seconds("5");
+    let folder = dir.path().join("session");
+    let server = Server::stepped();
+    server.ok(&format!("session new {} --rate 48000", folder.display()));
+    server.ok("track add t");
+    let refused = |words: String| {
+        let output = server.ctl(words.split_whitespace());
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains("240000"), "{words}: {told}");
+    };
+    let add = format!("clip add t {}", file.display());
+    refused(format!("{add} --offset 1000s"));
+    refused(format!("{add} --offset 5s"));
+    refused(format!("{add} --offset 5s --dry-run"));
+    server.ok(&format!("{add} --offset 239999f"));
+    let mut client = server.client();
+    let clips = |client: &mut _| match ask(client, Query::Session) {
+        Reply::Session(session) => {
+            session.nodes.values().flat_map(|node| &node.clips).cloned().collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let [clip] = &clips(&mut client)[..] else { panic!("{:?}", clips(&mut client)) };
+    refused(format!("clip set t {} --offset 240000f", clip.id));
+    refused(format!("clip set t {} --offset 240000f --dry-run", clip.id));
+    assert_eq!(&clips(&mut client)[..], std::slice::from_ref(clip));
+    server.ok(&format!("clip set t {} --offset 2s", clip.id));
+    server.ok("session save");
+    // What was not a mistake when it was made is only told.
+    seconds("1");
+    server.ok(&format!("session open {}", folder.display()));
+    let told = warnings(&server);
+    assert!(told.len() == 1 && told[0].contains("sound.wav") && told[0].contains("48000"), "{told:?}");
+    assert_eq!(clips(&mut server.client()).len(), 1);
 }
 
 #[test]
