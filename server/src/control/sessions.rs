@@ -162,7 +162,8 @@ impl Control {
         self.schedule.clear();
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
         self.read_ahead.follow(self.controller.counters().clone(), start.loop_range);
-        errors.iter().for_each(|error| self.warn(error));
+        let shortages = self.library.shortages(self.controller.session());
+        errors.iter().chain(&shortages).for_each(|error| self.warn(error));
         self.driver.touch();
         self.remember();
         let state = self.state();

@@ -50,6 +50,11 @@ pub trait Decode: Send + Debug {
     /// After [`Fault::Damaged`] other places can still be read; each damaged place is told once.
     fn read(&mut self, from: u64, out: &mut [f32]) -> Result<(), Fault>;
 
+    /// What the file lacks at its end of what it says that it has, as "it has …"; `None` if that is not known.
+    fn shortage(&self) -> Option<String> {
+        None
+    }
+
     /// How many samples were replaced by 0 since the last call because they were no numbers. Whoever reads looks
     /// for such samples anyway; this is for decoders that had to replace them themselves.
     fn take_invalid(&mut self) -> u64 {
@@ -158,6 +163,18 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
         }
     }
     Ok(done)
+}
+
+/// What [`Decode::shortage`] says of a file that has `present` of `promised` frames.
+pub fn lacking(present: u64, promised: u64) -> Option<String> {
+    (present < promised)
+        .then(|| format!("it has {present} of the {promised} frames that its head says; the rest is silent"))
+}
+
+/// The error that a shortage of the file at `path` is told as.
+pub fn cut_short(shortage: &str, path: &Path) -> Error {
+    Error::new(ErrorCode::Io, format!("{} is cut short: {shortage}", path.display()))
+        .remedy("replace the file with a good copy")
 }
 
 /// The error that `fault` of the file at `path` is told as.

@@ -16,7 +16,7 @@ use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::codecs::FlacDecoder;
 use symphonia::default::formats::FlacReader;
 
-use super::decode::{Decode, Fault, FileInfo};
+use super::decode::{Decode, Fault, FileInfo, lacking};
 use super::flac_end::last_block;
 use super::flac_source::FlacSource;
 use super::refusal::Refusal;
@@ -34,6 +34,8 @@ pub struct Flac {
     reader: FlacReader<'static>,
     decoder: FlacDecoder,
     info: FileInfo,
+    /// How many frames there are as the head says; 0 if it does not.
+    declared: u64,
     block: Block,
     /// The first frame of what the reader reads next, if that is known.
     next: Option<u64>,
@@ -80,7 +82,7 @@ impl Flac {
         let decoder = FlacDecoder::try_new(&params, &Default::default()).map_err(malformed)?;
         let declared = info.frames;
         let (block, next, holes) = (Block::default(), None, Vec::new());
-        let mut flac = Self { source, reader, decoder, info, block, next, holes };
+        let mut flac = Self { source, reader, decoder, info, declared, block, next, holes };
         if declared == 0 || !flac.reaches(declared - 1) {
             flac.info.frames = match flac.cut_behind_last()? {
                 Some(end) if flac.reaches(end - 1) => end,
@@ -244,6 +246,10 @@ impl Flac {
 impl Decode for Flac {
     fn info(&self) -> FileInfo {
         self.info
+    }
+
+    fn shortage(&self) -> Option<String> {
+        lacking(self.info.frames, self.declared)
     }
 
     fn read(&mut self, from: u64, out: &mut [f32]) -> Result<(), Fault> {

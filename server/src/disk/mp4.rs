@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::ops::Range;
 
-use super::decode::read_at;
+use super::decode::{lacking, read_at};
 use super::mpeg;
 use super::packets::{Codec, Packets, Table, Timing};
 use super::refusal::Refusal;
@@ -115,7 +115,12 @@ pub fn open(file: File, len: u64) -> Result<Packets, Refusal> {
         }
         match source.description(&track.body)? {
             Ok(description) => {
-                let table = source.packets(&track.body, len)?;
+                let mut table = source.packets(&track.body, len)?;
+                let whole = table.len() as u64;
+                let lost = table.drop_lost_end() as u64;
+                if lost == whole {
+                    return Err(malformed("it ends before its sound"));
+                }
                 let description = match description {
                     Description::Told(sound) => sound,
                     Description::Mp3 => {
@@ -126,9 +131,14 @@ pub fn open(file: File, len: u64) -> Result<Packets, Refusal> {
                         Sound { codec: Codec::Mp3, channels, rate, duration }
                     }
                 };
-                let timing = source.timing(&movie, &track.body, &description, table.len() as u64)?;
-                let Sound { codec, channels, rate, .. } = description;
-                return Packets::new(file, table, codec, (channels, rate), timing);
+                let mut timing = source.timing(&movie, &track.body, &description, whole)?;
+                let Sound { codec, channels, rate, duration } = description;
+                let promised =
+                    (whole * duration).saturating_sub(timing.skipped).saturating_sub(timing.padding);
+                timing.padding = timing.padding.saturating_sub(lost * duration);
+                let packets = Packets::new(file, table, codec, (channels, rate), timing)?;
+                let shortage = lacking(packets.frames(), promised);
+                return Ok(packets.with_shortage(shortage));
             }
             Err(other) => others.push(other),
         }

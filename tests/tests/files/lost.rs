@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, fs, path::Path};
 
-use aulos_protocol::{Command, Query, Reply};
+use aulos_protocol::{Command, Frames, Query, Reply};
 use aulos_tests::server::{Server, apply, ask, read_wav, text};
 
 use crate::samples::run;
@@ -81,6 +81,58 @@ fn what_is_damaged_is_told_and_the_rest_plays() {
             told.len() == 1 && told[0].contains(name) && told[0].contains("replace the file"),
             "{name}: {told:?}"
         );
+    }
+}
+
+#[test]
+fn files_that_are_cut_short_are_told_when_they_are_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, options) in [
+        ("a.wav", &["-c:a", "pcm_s16le"][..]),
+        ("b.flac", &["-c:a", "flac"]),
+        ("c.mp3", &["-c:a", "libmp3lame"]),
+        ("d.aac", &["-c:a", "aac"]),
+        ("e.aiff", &["-c:a", "pcm_s16be"]),
+        ("f.ogg", &["-c:a", "libvorbis"]),
+        ("g.m4a", &["-c:a", "aac", "-movflags", "+faststart"]),
+    ] {
+        let path = dir.path().join(name);
+        run("ffmpeg", |ffmpeg| {
+            ffmpeg.args(["-v", "error", "-i", AMEN]).args(options).arg(&path);
+        });
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() * 6 / 10]).unwrap();
+        let folder = dir.path().join(format!("session-{name}"));
+        let server = Server::stepped();
+        server.ok(&format!("session new {} --rate 48000", folder.display()));
+        server.ok("track add t");
+        server.ok("link t master");
+        let mut client = server.client();
+        let add = |at| {
+            let (file, at) = (path.to_str().unwrap().to_owned(), Frames(at));
+            Command::AddClip { track: "t".into(), file, at, offset: Frames(0), length: None }
+        };
+        let told = apply(&mut client, add(0)).warnings;
+        assert!(
+            told.len() == 1 && told[0].contains(name) && told[0].contains("cut short"),
+            "{name}: {told:?}"
+        );
+        assert_eq!(apply(&mut client, add(480_000)).warnings, [] as [String; 0], "{name} is told again");
+        assert!(warnings(&server)[0].starts_with(&told[0]), "{:?}", warnings(&server));
+        let report = server.ok(&format!("render {}", dir.path().join("out.wav").display()));
+        assert_eq!(report.matches("cut short").count(), 1, "{name}: {report}");
+        // What is there is no reason to complain.
+        assert!(!report.contains("damaged"), "{name}: {report}");
+        server.ok("session save");
+        server.ok(&format!("session open {}", folder.display()));
+        assert!(warnings(&server).len() == 1 && warnings(&server)[0].contains("cut short"));
+        assert_eq!(server.log().matches("cut short").count(), 2, "{}", server.log());
+        // Another file of this name: the one that is open stays as it is.
+        let other = dir.path().join("other");
+        fs::write(&other, whole).unwrap();
+        fs::rename(other, &path).unwrap();
+        server.ok(&format!("session open {}", folder.display()));
+        assert_eq!(warnings(&server), [] as [String; 0], "{name}");
     }
 }
 

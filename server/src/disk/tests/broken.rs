@@ -79,17 +79,39 @@ fn a_wav_file_cut_short_plays_as_far_as_it_goes() {
     cut(&made.path, header + 6 * 7_000 + 4);
     assert_eq!(probe(&made.path).unwrap().frames, 7_000);
     assert_same(&decode_all(&made.path)[1], &made.samples(1, 0, 7_000), 0);
+    assert!(shortage(&made.path).unwrap().contains("7000 of the 10000 frames"));
+}
+
+/// What is said when the file at `path` is opened.
+fn shortage(path: &Path) -> Option<String> {
+    let streams = Streams::new(0).unwrap();
+    let told = streams.open(path).unwrap().shortage().map(ToString::to_string);
+    let resampled = streams.open_at(path, Rate::new(44_100).unwrap()).unwrap();
+    assert_eq!(resampled.shortage().map(ToString::to_string), told);
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(told.as_ref().is_none_or(|told| told.contains(name)), "{told:?}");
+    told
+}
+
+#[test]
+fn of_whole_files_nothing_is_said() {
+    let folder = TempDir::new().unwrap();
+    for kind in Kind::ALL {
+        assert_eq!(shortage(&Made::new(folder.path(), kind, 2, 10_001, 1).path), None);
+    }
 }
 
 #[test]
 fn a_wav_file_whose_recorder_was_killed_plays() {
     let folder = TempDir::new().unwrap();
-    for sizes in [[0; 4], [0xff; 4]] {
+    // None, and what ffmpeg, arecord and sox write to a pipe.
+    for sizes in [[0; 4], [0xff; 4], [0, 0xff, 0xff, 0x7f], [0, 0xf0, 0xff, 0x7f]] {
         let mut bytes = wav(1, 16, 1, &[1, 0, 2, 0, 3, 0]);
         bytes[4..8].copy_from_slice(&sizes);
         bytes[40..44].copy_from_slice(&sizes);
         let path = file(&folder, "killed.wav", &bytes);
         assert_eq!(probe(&path).unwrap().frames, 3);
+        assert_eq!(shortage(&path), None);
     }
 }
 
@@ -100,6 +122,7 @@ fn a_flac_file_cut_short_plays_as_far_as_it_goes() {
     cut(&made.path, std::fs::metadata(&made.path).unwrap().len() / 2);
     let frames = probe(&made.path).unwrap().frames;
     assert!(frames > 10_000 && frames < 40_000 && frames.is_multiple_of(4_096), "{frames}");
+    assert!(shortage(&made.path).unwrap().contains(&format!("{frames} of the 50000 frames")));
     assert_same(&decode_all(&made.path)[1], &made.samples(1, 0, frames), 0);
 }
 
