@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aulos_nodes::{BuiltIn, Patch, Playlist, Stage, Workshop};
 use aulos_protocol::{
-    Change, Clip, Command, Error, ErrorCode, Frames, Node, NodeId, Session, mirror,
+    Change, Command, Error, ErrorCode, Frames, Node, NodeId, Session, mirror,
     params::{self, Effect},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -197,15 +197,7 @@ impl Controller {
             Command::Loop { start, end } => return self.dry_loop(*start, *end),
             command => session::apply(&self.session, command)?,
         };
-        for node in new.nodes.values() {
-            let before = self.session.nodes.get(&node.id);
-            let known = |clip: &Clip| before.is_some_and(|node| node.clips.iter().any(|c| c.id == clip.id));
-            if before.is_none_or(|before| !Arc::ptr_eq(before, node)) {
-                for clip in node.clips.iter().filter(|clip| !known(clip)) {
-                    library.open(clip, new.rate)?;
-                }
-            }
-        }
+        self.rack.try_clips(&self.session, &new, library)?;
         Ok(mirror::difference(&self.session, &new))
     }
 
@@ -232,7 +224,7 @@ impl Controller {
             }
             command => {
                 let (new, outcome) = session::apply(&self.session, command)?;
-                // A new clip that cannot be opened was a mistake; one that comes back by undo is only told.
+                // A clip that cannot be opened, or heard, was a mistake; one that comes back by undo is only told.
                 let errors = self.rack.open_clips(Some(&self.session), &new, library);
                 if let Some(error) = errors.into_iter().next() {
                     self.rack.close_clips(&self.session);

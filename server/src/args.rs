@@ -101,7 +101,8 @@ pub struct Args {
     /// Ends after so many frames
     #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
-    /// What is logged to stderr: error, warn, info, debug, or a filter of tracing-subscriber
+    /// What is logged to stderr: error, warn, info, debug, or a filter of tracing-subscriber, such as
+    /// info,symphonia=warn for what the decoders of audio files say, too
     #[arg(long, value_name = "FILTER", env = "AULOS_LOG", default_value = "info")]
     pub log: String,
 }

@@ -14,7 +14,7 @@ use crate::{
 
 /// Describes the session in the folder at `path`, as it was saved last: `path`, `name`, `rate`, `tempo`, `signature`,
 /// `loop_range` (`null` without a loop), `nodes` by kind, `links`, `clips`, `files`, `length` in frames, `held` (whether a server has it open), and `problems`, such as files
-/// that are missing.
+/// that are missing or cut short.
 ///
 /// # Errors
 /// `NotFound` if there is no session, `Io`, or what is wrong with it.
@@ -30,7 +30,8 @@ pub fn inspect(path: &Path) -> Result<Json, Error> {
 
     let mut library = Library::new(Arc::new(Streams::new(READ_AHEAD)?), Some(path.clone()));
     let setup = Setup { max_block: session.max_block as usize, start: Start::default() };
-    let (_controller, _engine, problems) = aulos_engine::engine(session.clone(), &mut library, setup)?;
+    let (_controller, _engine, mut problems) = aulos_engine::engine(session.clone(), &mut library, setup)?;
+    problems.extend(library.shortages(&session));
     let length = library.spans(&session).iter().map(Span::end).max().unwrap_or(0);
     let text = path.to_str().ok_or_else(|| {
         Error::new(ErrorCode::InvalidArgument, format!("the path {} is not UTF-8", path.display()))

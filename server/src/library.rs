@@ -1,7 +1,7 @@
 //! The audio files of a session: which clip plays which, and what of them must be in memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -22,6 +22,8 @@ pub struct Library {
     folder: Option<PathBuf>,
     by_clip: BTreeMap<ClipId, Weak<Stream>>,
     shared: BTreeMap<(PathBuf, Rate), Weak<Stream>>,
+    /// Files of clips of which it was told that they are cut short.
+    told: BTreeSet<PathBuf>,
     /// What is told of clips before they are heard.
     read_ahead: Option<Arc<ReadAhead>>,
 }
@@ -29,7 +31,14 @@ pub struct Library {
 impl Library {
     /// A library whose relative paths begin at `folder`.
     pub fn new(streams: Arc<Streams>, folder: Option<PathBuf>) -> Self {
-        Self { streams, folder, by_clip: BTreeMap::new(), shared: BTreeMap::new(), read_ahead: None }
+        Self {
+            streams,
+            folder,
+            by_clip: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            told: BTreeSet::new(),
+            read_ahead: None,
+        }
     }
 
     /// Has `read_ahead` told of new clips before they are heard.
@@ -75,6 +84,19 @@ impl Library {
             self.shared.insert(key, Arc::downgrade(&stream));
         }
         Ok(stream)
+    }
+
+    /// What is to be told of files of `session` that end before what they say is their end: once of each, as long as
+    /// it has a clip.
+    pub fn shortages(&mut self, session: &Session) -> Vec<Error> {
+        let clips = session.nodes.values().flat_map(|node| &node.clips);
+        let streams = clips.filter_map(|clip| self.by_clip.get(&clip.id)?.upgrade());
+        let short: BTreeMap<_, _> =
+            streams.filter_map(|s| Some((s.path().to_owned(), s.shortage()?.clone()))).collect();
+        let new = short.iter().filter(|(path, _)| !self.told.contains(*path));
+        let errors = new.map(|(_, error)| error.clone()).collect();
+        self.told = short.into_keys().collect();
+        errors
     }
 
     /// Forgets what is closed, and says which files the clips of `session` play.

@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     if let Some(path) = &args.inspect {
         return inspect(path);
     }
-    let filter = match tracing_subscriber::EnvFilter::try_new(&args.log) {
+    // What decoders say names no file, and they warn of good ones, too. What is damaged is told by us; who wants
+    // more asks for it, and what comes later in a filter holds.
+    let filter = match tracing_subscriber::EnvFilter::try_new(format!("symphonia=off,{}", args.log)) {
         Ok(filter) => filter,
         Err(error) => {
             eprintln!("aulosd: {:?} is no filter for the log: {error}", args.log);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use aulos_nodes::{ClipSource, PlacedClip, Playlist};
-use aulos_protocol::{Clip, ClipId, Error, Node, NodeId, NodeKind, Rate, Session};
+use aulos_protocol::{Clip, ClipId, Error, Node, NodeId, NodeKind, Range, Rate, Session};
 
 use super::rack::{Dying, Rack};
 
@@ -20,9 +20,41 @@ pub trait ClipLibrary: Send {
     fn opened(&mut self, _session: &Session) {}
 }
 
+/// The clips of the tracks that are not as in `old`, each with its track and with what it was.
+fn changed_clips<'a>(
+    old: Option<&'a Session>,
+    session: &'a Session,
+) -> impl Iterator<Item = (&'a Arc<Node>, &'a Clip, Option<&'a Clip>)> {
+    let tracks = session.nodes.values().filter(|node| node.kind == NodeKind::Track);
+    let pairs = tracks.map(move |track| (track, old.and_then(|old| old.nodes.get(&track.id))));
+    let changed = pairs.filter(|(track, before)| before.is_none_or(|before| !Arc::ptr_eq(before, track)));
+    changed.flat_map(|(track, before)| {
+        track.clips.iter().map(move |clip| {
+            let had = before.and_then(|before| {
+                let n = before.clips.binary_search_by_key(&clip.id, |clip| clip.id).ok()?;
+                before.clips.get(n)
+            });
+            (track, clip, had)
+        })
+    })
+}
+
+/// Whether `clip` of a file of `frames` frames begins before the end of its file.
+fn is_heard(clip: &Clip, frames: u64) -> Result<(), Error> {
+    let offset = clip.offset.0;
+    if offset == 0 || offset < frames {
+        return Ok(());
+    }
+    let range = Range { min: 0.0, max: frames.saturating_sub(1) as f64, unit: "frames".into() };
+    let mut error = Error::out_of_range("the offset", offset as f64, range);
+    error.message += &format!(", as {} has {frames} at the session's rate", clip.file);
+    Err(error.remedy("let the clip begin before the end of its file, or remove it"))
+}
+
 impl Rack {
     /// Opens the files of the clips that `session` has and `old` had not. What cannot be opened is left silent
-    /// and told; it is not tried again as long as the clip stays.
+    /// and told; it is not tried again as long as the clip stays. So is a clip that begins behind the end of its
+    /// file, whenever its offset changes.
     pub fn open_clips(
         &mut self,
         old: Option<&Session>,
@@ -30,25 +62,47 @@ impl Rack {
         library: &mut dyn ClipLibrary,
     ) -> Vec<Error> {
         let mut errors = Vec::new();
-        let before = |track: &Node| old.and_then(|old| old.nodes.get(&track.id));
-        let tracks = session.nodes.values().filter(|node| node.kind == NodeKind::Track);
-        let changed = tracks.filter(|track| before(track).is_none_or(|before| !Arc::ptr_eq(before, track)));
-        for (track, clip) in changed.flat_map(|track| track.clips.iter().map(move |clip| (track, clip))) {
-            let had = |track: &Arc<Node>| track.clips.binary_search_by_key(&clip.id, |clip| clip.id).is_ok();
-            if before(track).is_some_and(had) || self.clips.contains_key(&clip.id) {
-                continue;
-            }
-            match library.open(clip, session.rate) {
-                Ok(source) => {
-                    self.clips.insert(clip.id, source);
-                }
-                Err(mut error) => {
-                    error.message = format!("clip {} of {}: {}", clip.id, track.slug, error.message);
-                    errors.push(error);
-                }
+        for (track, clip, before) in changed_clips(old, session) {
+            let opened = match (self.clips.get(&clip.id), before) {
+                (Some(_), Some(before)) if before.offset == clip.offset => continue,
+                (Some(source), _) => Ok(source.clone()),
+                // It could not be opened.
+                (None, Some(_)) => continue,
+                (None, None) => library.open(clip, session.rate),
+            };
+            let heard = opened.and_then(|source| {
+                let heard = is_heard(clip, source.frames());
+                self.clips.insert(clip.id, source);
+                heard
+            });
+            if let Err(mut error) = heard {
+                error.message = format!("clip {} of {}: {}", clip.id, track.slug, error.message);
+                errors.push(error);
             }
         }
         errors
+    }
+
+    /// Whether [`Rack::open_clips`] would have nothing to tell.
+    ///
+    /// # Errors
+    /// The first that it would tell.
+    pub fn try_clips(
+        &self,
+        old: &Session,
+        session: &Session,
+        library: &mut dyn ClipLibrary,
+    ) -> Result<(), Error> {
+        for (_, clip, before) in changed_clips(Some(old), session) {
+            match (self.clips.get(&clip.id), before) {
+                (Some(source), Some(before)) if before.offset != clip.offset => {
+                    is_heard(clip, source.frames())?;
+                }
+                (_, Some(_)) => {}
+                (_, None) => is_heard(clip, library.open(clip, session.rate)?.frames())?,
+            }
+        }
+        Ok(())
     }
 
     /// Closes the files of clips that are neither in `session` nor fading out.

@@ -8,7 +8,10 @@ use super::{Answer, Control, Told};
 impl Control {
     /// Carries out an undo step, undo or redo, and answers when it is heard.
     pub(super) fn edit(&mut self, command: &Command, answer: Answer) {
-        let performed = self.controller.perform(command, &mut self.library);
+        let mut performed = self.controller.perform(command, &mut self.library);
+        if let Ok(performed) = &mut performed {
+            performed.warnings.extend(self.library.shortages(self.controller.session()));
+        }
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
         self.answer_when_heard(performed, None, Some(answer));
     }

@@ -176,7 +176,8 @@ impl Control {
         ReadAhead::keep_fresh(&read_ahead)?;
         let start = Start { position: 0, rolling: setup.play, loop_range: session.loop_frames() };
         let engine_setup = aulos_engine::Setup { max_block: setup.driver.engine_block(), start };
-        let (controller, engine, errors) = aulos_engine::engine(session, &mut library, engine_setup)?;
+        let (controller, engine, mut errors) = aulos_engine::engine(session, &mut library, engine_setup)?;
+        errors.extend(library.shortages(controller.session()));
         read_ahead.set_spans(library.spans(controller.session()));
         read_ahead.follow(controller.counters().clone(), start.loop_range);
         if setup.play {

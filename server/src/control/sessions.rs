@@ -189,7 +189,8 @@ impl Control {
         self.read_ahead.set_spans(self.library.spans(self.controller.session()));
         let loop_range = self.controller.session().loop_frames();
         self.read_ahead.follow(self.controller.counters().clone(), loop_range);
-        errors.iter().for_each(|error| self.warn(error));
+        let shortages = self.library.shortages(self.controller.session());
+        errors.iter().chain(&shortages).for_each(|error| self.warn(error));
         self.driver.touch();
         self.remember();
         let state = self.state();

@@ -51,8 +51,8 @@ pub fn parse(file: &File, len: u64) -> Result<Layout, Refusal> {
     };
     let frame = u64::from(channels) * coding.bytes() as u64;
     let present = bytes.checked_div(frame).ok_or(Refusal::Channels(channels))?;
-    let frames = if frames == 0 { present } else { present.min(frames) };
-    Ok(Layout { channels, rate, coding, start, frames })
+    let (promised, frames) = (frames, if frames == 0 { present } else { present.min(frames) });
+    Ok(Layout { channels, rate, coding, start, frames, promised })
 }
 
 struct Common {

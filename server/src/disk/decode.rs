@@ -14,7 +14,9 @@ use super::pcm::Pcm;
 use super::refusal::{MAX_CHANNELS, Refusal};
 use super::resampled::Resampled;
 use super::segments::Segments;
+use super::tags::after_tags;
 use super::vorbis::Vorbis;
+use super::window::Window;
 use super::{aiff, mp4, mpeg, wav};
 
 /// What an audio file holds.
@@ -47,6 +49,11 @@ pub trait Decode: Send + Debug {
     ///
     /// After [`Fault::Damaged`] other places can still be read; each damaged place is told once.
     fn read(&mut self, from: u64, out: &mut [f32]) -> Result<(), Fault>;
+
+    /// What the file lacks at its end of what it says that it has, as "it has …"; `None` if that is not known.
+    fn shortage(&self) -> Option<String> {
+        None
+    }
 
     /// How many samples were replaced by 0 since the last call because they were no numbers. Whoever reads looks
     /// for such samples anyway; this is for decoders that had to replace them themselves.
@@ -108,6 +115,15 @@ fn detect(path: &Path) -> Result<Box<dyn Decode>, Refusal> {
     let len = file.metadata()?.len();
     let mut magic = [0; 8];
     read_at(&file, &mut magic, 0)?;
+    let mut start = 0;
+    if magic.starts_with(b"ID3") {
+        // Tags of this kind belong to MP3, but some programs put them before FLAC, too.
+        start = after_tags(&mut Window::new(&file, len), 0)?;
+        let mut marker = [0; 4];
+        if read_at(&file, &mut marker, start)? == marker.len() && &marker == b"fLaC" {
+            magic[..4].copy_from_slice(&marker);
+        }
+    }
     let decoder: Box<dyn Decode> = match &magic {
         [b'R', b'I', b'F', b'F', ..] | [b'R', b'F', b'6', b'4', ..] | [b'B', b'W', b'6', b'4', ..] => {
             let layout = wav::parse(&file, len)?;
@@ -117,7 +133,7 @@ fn detect(path: &Path) -> Result<Box<dyn Decode>, Refusal> {
             let layout = aiff::parse(&file, len)?;
             Box::new(Pcm::new(file, layout))
         }
-        [b'f', b'L', b'a', b'C', ..] => Box::new(Flac::open(file, len)?),
+        [b'f', b'L', b'a', b'C', ..] => Box::new(Flac::open(file, start, len)?),
         [b'O', b'g', b'g', b'S', ..] => Box::new(Segments::new(Vorbis::open(file, len)?)),
         [_, _, _, _, b'f', b't', b'y', b'p'] => Box::new(Segments::new(mp4::open(file, len)?)),
         _ => Box::new(Segments::new(mpeg::open(file, len)?)),
@@ -147,6 +163,18 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
         }
     }
     Ok(done)
+}
+
+/// What [`Decode::shortage`] says of a file that has `present` of `promised` frames.
+pub fn lacking(present: u64, promised: u64) -> Option<String> {
+    (present < promised)
+        .then(|| format!("it has {present} of the {promised} frames that its head says; the rest is silent"))
+}
+
+/// The error that a shortage of the file at `path` is told as.
+pub fn cut_short(shortage: &str, path: &Path) -> Error {
+    Error::new(ErrorCode::Io, format!("{} is cut short: {shortage}", path.display()))
+        .remedy("replace the file with a good copy")
 }
 
 /// The error that `fault` of the file at `path` is told as.

@@ -12,11 +12,12 @@ use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatReader, SeekMode, SeekTo};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::Timestamp;
+use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::codecs::FlacDecoder;
 use symphonia::default::formats::FlacReader;
 
-use super::decode::{Decode, Fault, FileInfo};
+use super::decode::{Decode, Fault, FileInfo, lacking};
+use super::flac_end::last_block;
 use super::flac_source::FlacSource;
 use super::refusal::Refusal;
 
@@ -33,6 +34,8 @@ pub struct Flac {
     reader: FlacReader<'static>,
     decoder: FlacDecoder,
     info: FileInfo,
+    /// How many frames there are as the head says; 0 if it does not.
+    declared: u64,
     block: Block,
     /// The first frame of what the reader reads next, if that is known.
     next: Option<u64>,
@@ -62,15 +65,11 @@ impl fmt::Debug for Flac {
 }
 
 impl Flac {
-    /// Reads the head of `file`, which is `len` bytes long. Reads all of it if its length is not known or not
-    /// true.
-    pub fn open(file: File, len: u64) -> Result<Self, Refusal> {
-        let (source, info) = FlacSource::open(file, len)?;
-        let malformed = |error: Error| match error {
-            Error::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => Refusal::Io(error),
-            error => Refusal::Malformed(error.to_string()),
-        };
-        let reader = match start(&source) {
+    /// Reads the head of `file`, which begins at byte `start`, after what tags there are; the file is `len` bytes
+    /// long. Looks for the last block, or reads all of it, if its length is not known or not true.
+    pub fn open(file: File, start: u64, len: u64) -> Result<Self, Refusal> {
+        let (source, info) = FlacSource::open(file, start, len)?;
+        let reader = match demuxer(&source) {
             Ok(reader) => reader,
             Err(error) if ends(&error) => return Err(Refusal::Empty),
             Err(error) => return Err(malformed(error)),
@@ -83,9 +82,12 @@ impl Flac {
         let decoder = FlacDecoder::try_new(&params, &Default::default()).map_err(malformed)?;
         let declared = info.frames;
         let (block, next, holes) = (Block::default(), None, Vec::new());
-        let mut flac = Self { source, reader, decoder, info, block, next, holes };
+        let mut flac = Self { source, reader, decoder, info, declared, block, next, holes };
         if declared == 0 || !flac.reaches(declared - 1) {
-            flac.info.frames = flac.count().map_err(malformed)?;
+            flac.info.frames = match flac.cut_behind_last()? {
+                Some(end) if flac.reaches(end - 1) => end,
+                _ => flac.count().map_err(malformed)?,
+            };
         }
         flac.rewind().map_err(malformed)?;
         Ok(flac)
@@ -94,6 +96,23 @@ impl Flac {
     /// Whether the block with frame `at` is there.
     fn reaches(&mut self, at: u64) -> bool {
         self.seek(at).is_ok() && matches!(self.packet(at), Ok(Some(packet)) if span(&packet).contains(&at))
+    }
+
+    /// Leaves out what lies behind the last whole block, and answers where that one ends.
+    fn cut_behind_last(&mut self) -> Result<Option<u64>, Refusal> {
+        let Self { source, decoder, .. } = self;
+        let last = last_block(source, |bytes, frames| {
+            let len = frames.end - frames.start;
+            let start = Timestamp::new(i64::try_from(frames.start).unwrap_or(i64::MAX));
+            let packet = Packet::new(0, start, Duration::new(len), bytes.to_vec());
+            decoder.decode(&packet).is_ok_and(|buffer| buffer.frames() as u64 == len)
+        })?;
+        let Some(last) = last else { return Ok(None) };
+        self.source = self.source.cut(last.bytes.end);
+        match self.rewind() {
+            Err(error) if broken(&error) => Err(malformed(error)),
+            _ => Ok(Some(last.frames.end)),
+        }
     }
 
     /// Reads all blocks and answers where the last one ends.
@@ -112,7 +131,7 @@ impl Flac {
 
     /// Begins again at the first block, with a demuxer that remembers nothing.
     fn rewind(&mut self) -> Result<(), Error> {
-        self.reader = start(&self.source)?;
+        self.reader = demuxer(&self.source)?;
         self.next = Some(0);
         Ok(())
     }
@@ -229,6 +248,10 @@ impl Decode for Flac {
         self.info
     }
 
+    fn shortage(&self) -> Option<String> {
+        lacking(self.info.frames, self.declared)
+    }
+
     fn read(&mut self, from: u64, out: &mut [f32]) -> Result<(), Fault> {
         out.fill(0.0);
         let stride = (out.len() / usize::from(self.info.channels)) as u64;
@@ -259,9 +282,17 @@ impl Decode for Flac {
 }
 
 /// A demuxer at the beginning of `source`.
-fn start(source: &FlacSource) -> Result<FlacReader<'static>, Error> {
+fn demuxer(source: &FlacSource) -> Result<FlacReader<'static>, Error> {
     let stream = MediaSourceStream::new(Box::new(source.rewound()), Default::default());
     FlacReader::try_new(stream, Default::default())
+}
+
+/// Why a file with `error` in its head is refused.
+fn malformed(error: Error) -> Refusal {
+    match error {
+        Error::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => Refusal::Io(error),
+        error => Refusal::Malformed(error.to_string()),
+    }
 }
 
 /// Whether `error` says that the file ends.

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 
 use symphonia::core::io::MediaSource;
 
 use super::decode::{FileInfo, read_at};
+use super::flac_end::Form;
 use super::refusal::Refusal;
 
 const MARKER: &[u8; 4] = b"fLaC";
@@ -30,14 +32,14 @@ pub struct FlacSource {
 }
 
 impl FlacSource {
-    /// Reads the head of `file`, which is `len` bytes long. The number of frames is what the head says; 0 is
-    /// unknown.
-    pub fn open(file: File, len: u64) -> Result<(Self, FileInfo), Refusal> {
+    /// Reads the head of `file`, which begins at byte `start`; the file is `len` bytes long. The number of frames
+    /// is what the head says; 0 is unknown.
+    pub fn open(file: File, start: u64, len: u64) -> Result<(Self, FileInfo), Refusal> {
         let mut head = [0; HEAD];
-        if read_at(&file, &mut head, 0)? < HEAD || head[4] & !LAST != 0 || head[5..8] != [0, 0, 34] {
+        if read_at(&file, &mut head, start)? < HEAD || head[4] & !LAST != 0 || head[5..8] != [0, 0, 34] {
             return Err(Refusal::Malformed("its head is cut short".into()));
         }
-        let audio = skip_metadata(&file)?;
+        let audio = skip_metadata(&file, start)?;
         let (info, bits) = stream_info(&head[8..]);
         if bits > 24 {
             return Err(Refusal::Unsupported(format!("its samples are FLAC of {bits} bits")));
@@ -48,15 +50,49 @@ impl FlacSource {
         Ok((Self { file: Arc::new(file), head, audio, len, at: 0 }, info))
     }
 
+    /// What all blocks have in common, as the head says.
+    pub fn form(&self) -> Form {
+        let number = |range: Range<usize>| {
+            self.head[range].iter().fold(0u32, |number, &byte| number << 8 | u32::from(byte))
+        };
+        let (FileInfo { channels, rate, .. }, bits) = stream_info(&self.head[8..]);
+        let (least, most) = (number(8..10), number(10..12));
+        let (block, equal) = (u64::from(most), least == most);
+        Form { channels, rate, bits, block, equal, most_bytes: number(15..18) }
+    }
+
+    /// The byte of the stream at which the first block begins.
+    pub fn first_block(&self) -> u64 {
+        HEAD as u64
+    }
+
+    /// The length of the stream in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The same stream with nothing behind byte `len`.
+    pub fn cut(&self, len: u64) -> Self {
+        Self { at: 0, len: len.min(self.len), ..self.clone() }
+    }
+
+    /// Up to `most` bytes from byte `at` of the stream on, which is none of the head. They are in `buffer`.
+    pub fn bytes<'a>(&self, at: u64, most: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        let most = self.len.saturating_sub(at).min(most as u64) as usize;
+        buffer.resize(most, 0);
+        let read = read_at(&self.file, buffer, self.audio + at.saturating_sub(HEAD as u64))?;
+        Ok(&buffer[..read])
+    }
+
     /// The same stream from its beginning.
     pub fn rewound(&self) -> Self {
         Self { at: 0, ..self.clone() }
     }
 }
 
-/// The byte at which the audio begins.
-fn skip_metadata(file: &File) -> Result<u64, Refusal> {
-    let mut at = MARKER.len() as u64;
+/// The byte at which the audio begins, of a stream that begins at `start`.
+fn skip_metadata(file: &File, start: u64) -> Result<u64, Refusal> {
+    let mut at = start + MARKER.len() as u64;
     loop {
         let mut block = [0; 4];
         if read_at(file, &mut block, at)? < block.len() {

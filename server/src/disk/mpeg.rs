@@ -5,8 +5,10 @@
 
 use std::fs::File;
 
+use super::decode::lacking;
 use super::packets::{Codec, Packets, Table, Timing};
 use super::refusal::Refusal;
+use super::tags::after_tags;
 use super::window::Window;
 
 /// The most bytes that a head, and what is looked at with it, takes.
@@ -17,8 +19,6 @@ const MOST_BEFORE: u64 = 1 << 16;
 const MOST_LOST: u64 = 1 << 20;
 /// How many frames one after the other are believed to be no accident.
 const CHAIN: usize = 3;
-/// The most tags one after the other.
-const MOST_TAGS: usize = 16;
 
 /// What the head of a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,35 +141,29 @@ pub fn open(file: File, len: u64) -> Result<Packets, Refusal> {
             note = Some(found);
         }
     }
-    let table = scan(&mut window, start, form)?;
+    let (table, within) = scan(&mut window, start, form)?;
+    let mut promised = 0;
     if let Some(Note { frames, delay, padding }) = note {
         timing.skipped = delay;
         // A file that was cut, or to which another was added, ends otherwise than the note says.
         if frames.is_none_or(|frames| u64::from(frames) == table.len() as u64) {
             timing.padding = padding;
         }
+        // Some encoders count the frame of the note. What is lost on the way is only estimated.
+        if let Some(frames) = frames.filter(|&n| u64::from(n) > table.len() as u64 + 1)
+            && !table.has_gaps()
+        {
+            promised = (u64::from(frames) * form.duration).saturating_sub(delay).saturating_sub(padding);
+        }
     }
     let codec = match form.kind {
         Kind::Mp3 { .. } => Codec::Mp3,
         Kind::Aac { .. } => Codec::Aac(None),
     };
-    Packets::new(file, table, codec, (form.channels, form.rate), timing)
-}
-
-/// The byte after the tags that begin at `at`, if any do.
-fn after_tags(window: &mut Window<'_>, at: u64) -> Result<u64, Refusal> {
-    let mut at = at;
-    for _ in 0..MOST_TAGS {
-        match *window.at(at, HEAD)? {
-            // ID3v2: the size leaves out the head, and a foot like it if there is one.
-            [b'I', b'D', b'3', _, _, flags, a, b, c, d] if (a | b | c | d) < 0x80 => {
-                let size = [a, b, c, d].iter().fold(0, |size, &byte| size << 7 | u64::from(byte));
-                at += 10 + size + if flags & 0x10 != 0 { 10 } else { 0 };
-            }
-            _ => break,
-        }
-    }
-    Ok(at)
+    let packets = Packets::new(file, table, codec, (form.channels, form.rate), timing)?;
+    let within = within.then(|| "it ends within a frame; the rest is silent".to_owned());
+    let shortage = lacking(packets.frames(), promised).or(within);
+    Ok(packets.with_shortage(shortage))
 }
 
 /// The first frame from `start` on, and its form.
@@ -209,8 +203,8 @@ fn is_tag(bytes: &[u8]) -> bool {
     [&b"TAG"[..], b"APETAGEX", b"LYRICSBEG", b"ID3"].iter().any(|tag| bytes.starts_with(tag))
 }
 
-/// Finds the frames of `form` from `start` on.
-fn scan(window: &mut Window<'_>, start: u64, form: Form) -> Result<Table, Refusal> {
+/// Finds the frames of `form` from `start` on, and whether the file ends within one, which is left out.
+fn scan(window: &mut Window<'_>, start: u64, form: Form) -> Result<(Table, bool), Refusal> {
     let mut table = Table::default();
     let (mut at, mut bytes) = (start, 0);
     while at < window.len() {
@@ -218,7 +212,7 @@ fn scan(window: &mut Window<'_>, start: u64, form: Form) -> Result<Table, Refusa
             let next = at + head.len as u64;
             // A frame that is only begun is not played.
             if next > window.len() {
-                break;
+                return Ok((table, true));
             }
             table.add(at + head.before as u64, head.len - head.before)?;
             bytes += head.len as u64;
@@ -239,7 +233,7 @@ fn scan(window: &mut Window<'_>, start: u64, form: Form) -> Result<Table, Refusa
         }
         at = next;
     }
-    Ok(table)
+    Ok((table, false))
 }
 
 /// Where frames of `form` begin again, from `start` on.

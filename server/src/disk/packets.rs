@@ -47,6 +47,19 @@ impl Table {
         (self.0[n] >> 20, self.0[n] as usize % MOST_BYTES)
     }
 
+    /// Whether any is lost.
+    pub fn has_gaps(&self) -> bool {
+        (0..self.len()).any(|n| self.get(n).1 == 0)
+    }
+
+    /// Leaves out those at the end that are lost, and answers how many they are.
+    pub fn drop_lost_end(&mut self) -> usize {
+        let whole = self.0.len();
+        let last = (0..self.len()).rev().find(|&n| self.get(n).1 > 0);
+        self.0.truncate(last.map_or(0, |last| last + 1));
+        whole - self.0.len()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -78,6 +91,7 @@ pub struct Packets {
     /// How many packets are decoded at a time.
     segment: usize,
     bytes: Vec<u8>,
+    shortage: Option<String>,
 }
 
 /// The times of a file of packets.
@@ -104,9 +118,31 @@ impl Packets {
         let whole = table.len() as u64 * duration;
         let frames = whole.saturating_sub(skipped).saturating_sub(padding);
         let (segment, bytes) = (SEGMENT, Vec::new());
-        let packets = Self { file, table, codec, channels, rate, duration, skipped, frames, segment, bytes };
+        let packets = Self {
+            file,
+            table,
+            codec,
+            channels,
+            rate,
+            duration,
+            skipped,
+            frames,
+            segment,
+            bytes,
+            shortage: None,
+        };
         packets.decoder()?;
         Ok(packets)
+    }
+
+    /// The same packets, of a file that lacks something at its end. See [`super::decode::Decode::shortage`].
+    pub fn with_shortage(self, shortage: Option<String>) -> Self {
+        Self { shortage, ..self }
+    }
+
+    /// How many frames are heard.
+    pub fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// The same packets, all of them decoded one after the other.
@@ -207,6 +243,10 @@ impl Packets {
 impl Segmented for Packets {
     fn info(&self) -> FileInfo {
         FileInfo { channels: self.channels, rate: self.rate, frames: self.frames }
+    }
+
+    fn shortage(&self) -> Option<String> {
+        self.shortage.clone()
     }
 
     fn segment(&self, at: u64) -> Segment {

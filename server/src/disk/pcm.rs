@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io;
 
-use super::decode::{Decode, Fault, FileInfo, read_at};
+use super::decode::{Decode, Fault, FileInfo, lacking, read_at};
 
 /// How one sample is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct Layout {
     pub start: u64,
     /// How many whole frames there really are.
     pub frames: u64,
+    /// How many there are as the file says, if it does; else 0.
+    pub promised: u64,
 }
 
 /// An open file of samples.
@@ -83,6 +85,10 @@ impl Decode for Pcm {
     fn info(&self) -> FileInfo {
         let Layout { channels, rate, frames, .. } = self.layout;
         FileInfo { channels, rate, frames }
+    }
+
+    fn shortage(&self) -> Option<String> {
+        lacking(self.layout.frames, self.layout.promised)
     }
 
     fn read(&mut self, from: u64, out: &mut [f32]) -> Result<(), Fault> {

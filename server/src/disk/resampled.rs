@@ -149,6 +149,10 @@ impl Decode for Resampled {
         damage.map_or(Ok(()), |what| Err(Fault::Damaged(what)))
     }
 
+    fn shortage(&self) -> Option<String> {
+        self.source.shortage()
+    }
+
     fn take_invalid(&mut self) -> u64 {
         std::mem::take(&mut self.invalid)
     }

@@ -24,6 +24,9 @@ pub trait Segmented: Send + Debug {
     /// What the file holds.
     fn info(&self) -> FileInfo;
 
+    /// As [`Decode::shortage`].
+    fn shortage(&self) -> Option<String>;
+
     /// The segment with frame `at`, which is in the file.
     fn segment(&self, at: u64) -> Segment;
 
@@ -81,6 +84,10 @@ impl<S: Segmented> Segments<S> {
 impl<S: Segmented> Decode for Segments<S> {
     fn info(&self) -> FileInfo {
         self.source.info()
+    }
+
+    fn shortage(&self) -> Option<String> {
+        self.source.shortage()
     }
 
     fn read(&mut self, from: u64, out: &mut [f32]) -> Result<(), Fault> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aulos_nodes::ClipSource;
+use aulos_protocol::Error;
 
 use super::cells::{CHUNK, Cells};
 use super::decode::FileInfo;
@@ -25,6 +26,7 @@ pub struct Stream {
     /// Of all streams together.
     all_underruns: Arc<AtomicU64>,
     invalid: AtomicU64,
+    shortage: Option<Error>,
 }
 
 /// Stands for no block in [`Stream::missed`]; no file is that long.
@@ -47,7 +49,17 @@ impl Stream {
             missed: AtomicU64::new(NONE),
             all_underruns,
             invalid: AtomicU64::new(0),
+            shortage: None,
         }
+    }
+
+    pub(super) fn with_shortage(self, shortage: Option<Error>) -> Self {
+        Self { shortage, ..self }
+    }
+
+    /// What is to be told of a file that ends before what it says is its end.
+    pub fn shortage(&self) -> Option<&Error> {
+        self.shortage.as_ref()
     }
 
     /// The file.

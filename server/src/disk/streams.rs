@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use aulos_protocol::{Error, ErrorCode, Rate};
 
 use super::cells::{CHUNK, Keeper};
-use super::decode::{Decode, open, open_at};
+use super::decode::{Decode, cut_short, open, open_at};
 use super::disk_thread;
 use super::loader::Loader;
 use super::stream::Stream;
@@ -87,7 +87,7 @@ impl Streams {
     /// Opens the file at `path`. Nothing of it is loaded until it is wanted. A file may be opened several
     /// times; each stream reads for itself.
     ///
-    /// A FLAC file of unknown or untrue length is read as a whole here. Errors are those of
+    /// A FLAC file of unknown or untrue length may be read as a whole here. Errors are those of
     /// [`super::probe`].
     pub fn open(&self, path: &Path) -> Result<Arc<Stream>, Error> {
         self.stream(path, open(path)?)
@@ -113,7 +113,9 @@ impl Streams {
         let cells = windows.min(u64::from(chunks)) as usize;
         let keeper = Keeper::new(cells, chunks, info.channels);
         let underruns = self.shared.underruns.clone();
-        let stream = Arc::new(Stream::new(path, info, keeper.cells().clone(), cells, underruns));
+        let shortage = decoder.shortage().map(|shortage| cut_short(&shortage, path));
+        let stream = Stream::new(path, info, keeper.cells().clone(), cells, underruns);
+        let stream = Arc::new(stream.with_shortage(shortage));
         let loader = Loader::new(stream.clone(), keeper, decoder);
         lock(&self.shared.inbox).opened.push(loader);
         self.shared.news.notify_one();

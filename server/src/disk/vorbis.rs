@@ -54,6 +54,8 @@ pub struct Vorbis {
     info: FileInfo,
     cut: u64,
     end: u64,
+    /// Whether the page that is marked as the last is there.
+    whole: bool,
     pages: Vec<Sound>,
     stretches: Vec<Stretch>,
     lengths: Lengths,
@@ -81,8 +83,8 @@ impl Vorbis {
         params.with_extra_data([identity, setup].concat().into());
         let info = FileInfo { channels: u16::from(channels), rate, frames: 0 };
         let (pages, stretches, bytes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut vorbis =
-            Self { info, cut: 0, end: 0, pages, stretches, lengths, params, bytes, file: file.try_clone()? };
+        let (file, whole) = (file.try_clone()?, false);
+        let mut vorbis = Self { file, info, cut: 0, end: 0, whole, pages, stretches, lengths, params, bytes };
         vorbis.decoder().map_err(|error| match error {
             symphonia::core::errors::Error::Unsupported(what) => {
                 Refusal::Unsupported(format!("it cannot be decoded ({what})"))
@@ -167,6 +169,7 @@ impl Vorbis {
                 }
             }
             if page.last {
+                self.whole = true;
                 break;
             }
         }
@@ -199,6 +202,10 @@ impl Vorbis {
 impl Segmented for Vorbis {
     fn info(&self) -> FileInfo {
         self.info
+    }
+
+    fn shortage(&self) -> Option<String> {
+        (!self.whole).then(|| "its last page is not there; the rest is silent".into())
     }
 
     fn segment(&self, at: u64) -> Segment {

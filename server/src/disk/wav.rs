@@ -1,6 +1,7 @@
 //! The head of a WAV file.
 
 use std::fs::File;
+use std::ops::RangeInclusive;
 
 use super::decode::read_at;
 use super::pcm::{Coding, Layout, Order};
@@ -8,6 +9,10 @@ use super::refusal::Refusal;
 
 /// A file of more chunks before its samples is no audio file that anyone made on purpose.
 const MOST_CHUNKS: usize = 1_000;
+
+/// Sizes that programs write to a pipe, where they cannot come back: the largest, with or without a sign, less what
+/// else is in the file.
+const ENDLESS: [RangeInclusive<u32>; 2] = [0x7fff_f000..=0x8000_0000, 0xffff_f000..=u32::MAX];
 
 /// Reads the head of `file`, which is `len` bytes long. Reads RIFF, and RF64 and BW64 for files over 4 GiB.
 pub fn parse(file: &File, len: u64) -> Result<Layout, Refusal> {
@@ -40,14 +45,14 @@ pub fn parse(file: &File, len: u64) -> Result<Layout, Refusal> {
             }
             b"data" => {
                 let present = len.saturating_sub(body);
-                // A recorder that was killed leaves the sizes of an empty file, a pipe leaves the largest.
+                // A recorder that was killed leaves the sizes of an empty file.
                 let unfinished = size == 0 && u64::from(riff_size) + 8 <= body;
                 let size = match long_size {
                     Some(long) if size == u32::MAX => long,
-                    _ if size == u32::MAX || unfinished => present,
+                    _ if unfinished || (ENDLESS.iter().any(|sizes| sizes.contains(&size))) => present,
                     _ => u64::from(size),
                 };
-                data.get_or_insert((body, size.min(present)));
+                data.get_or_insert((body, size, size.min(present)));
                 next = size;
             }
             _ => {}
@@ -56,10 +61,10 @@ pub fn parse(file: &File, len: u64) -> Result<Layout, Refusal> {
     }
     let (channels, rate, coding) =
         format.ok_or_else(|| Refusal::Malformed("it does not say the form of its samples".into()))?;
-    let (start, bytes) = data.ok_or_else(|| Refusal::Malformed("it has no samples".into()))?;
+    let (start, promised, bytes) = data.ok_or_else(|| Refusal::Malformed("it has no samples".into()))?;
     let frame = u64::from(channels) * coding.bytes() as u64;
     let frames = bytes.checked_div(frame).ok_or(Refusal::Channels(channels))?;
-    Ok(Layout { channels, rate, coding, start, frames })
+    Ok(Layout { channels, rate, coding, start, frames, promised: promised / frame })
 }
 
 const PCM: u16 = 1;

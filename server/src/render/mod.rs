@@ -107,8 +107,9 @@ impl Job {
         // A file is straight, also that of a session with a loop.
         let start = Start { position: self.render.start.0, rolling: true, loop_range: None };
         let setup = aulos_engine::Setup { max_block: block, start };
-        let (mut controller, mut engine, warnings) =
+        let (mut controller, mut engine, mut warnings) =
             aulos_engine::engine(self.session.clone(), &mut library, setup)?;
+        warnings.extend(library.shortages(&self.session));
         let spans = library.spans(&self.session);
         let end = match self.render.end {
             Some(end) => end.0,

@@ -1,9 +1,9 @@
 //! Files that are damaged, or gone.
 
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs, path::Path};
 
-use aulos_protocol::{Command, Query, Reply};
-use aulos_tests::server::{Server, apply, ask, read_wav};
+use aulos_protocol::{Command, Frames, Query, Reply};
+use aulos_tests::server::{Server, apply, ask, read_wav, text};
 
 use crate::samples::run;
 
@@ -81,6 +81,133 @@ fn what_is_damaged_is_told_and_the_rest_plays() {
             told.len() == 1 && told[0].contains(name) && told[0].contains("replace the file"),
             "{name}: {told:?}"
         );
+    }
+}
+
+#[test]
+fn files_that_are_cut_short_are_told_when_they_are_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, options) in [
+        ("a.wav", &["-c:a", "pcm_s16le"][..]),
+        ("b.flac", &["-c:a", "flac"]),
+        ("c.mp3", &["-c:a", "libmp3lame"]),
+        ("d.aac", &["-c:a", "aac"]),
+        ("e.aiff", &["-c:a", "pcm_s16be"]),
+        ("f.ogg", &["-c:a", "libvorbis"]),
+        ("g.m4a", &["-c:a", "aac", "-movflags", "+faststart"]),
+    ] {
+        let path = dir.path().join(name);
+        run("ffmpeg", |ffmpeg| {
+            ffmpeg.args(["-v", "error", "-i", AMEN]).args(options).arg(&path);
+        });
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() * 6 / 10]).unwrap();
+        let folder = dir.path().join(format!("session-{name}"));
+        let server = Server::stepped();
+        server.ok(&format!("session new {} --rate 48000", folder.display()));
+        server.ok("track add t");
+        server.ok("link t master");
+        let mut client = server.client();
+        let add = |at| {
+            let (file, at) = (path.to_str().unwrap().to_owned(), Frames(at));
+            Command::AddClip { track: "t".into(), file, at, offset: Frames(0), length: None }
+        };
+        let told = apply(&mut client, add(0)).warnings;
+        assert!(
+            told.len() == 1 && told[0].contains(name) && told[0].contains("cut short"),
+            "{name}: {told:?}"
+        );
+        assert_eq!(apply(&mut client, add(480_000)).warnings, [] as [String; 0], "{name} is told again");
+        assert!(warnings(&server)[0].starts_with(&told[0]), "{:?}", warnings(&server));
+        let report = server.ok(&format!("render {}", dir.path().join("out.wav").display()));
+        assert_eq!(report.matches("cut short").count(), 1, "{name}: {report}");
+        // What is there is no reason to complain.
+        assert!(!report.contains("damaged"), "{name}: {report}");
+        server.ok("session save");
+        server.ok(&format!("session open {}", folder.display()));
+        assert!(warnings(&server).len() == 1 && warnings(&server)[0].contains("cut short"));
+        assert_eq!(server.log().matches("cut short").count(), 2, "{}", server.log());
+        // Another file of this name: the one that is open stays as it is.
+        let other = dir.path().join("other");
+        fs::write(&other, whole).unwrap();
+        fs::rename(other, &path).unwrap();
+        server.ok(&format!("session open {}", folder.display()));
+        assert_eq!(warnings(&server), [] as [String; 0], "{name}");
+    }
+}
+
+#[test]
+fn a_clip_begins_before_the_end_of_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sound.wav");
+    let seconds = |seconds: &str| {
+        // Another file of this name each time: one that is open stays as it is.
+        let other = dir.path().join("other.wav");
+        run("sox", |sox| {
+            sox.args(["-V1", "-n", "-r", "44100", "-c", "1"]).arg(&other);
+            sox.args(["synth", seconds, "sine", "440"]);
+        });
+        fs::rename(other, &file).unwrap();
+    };
+    seconds("5");
+    let folder = dir.path().join("session");
+    let server = Server::stepped();
+    server.ok(&format!("session new {} --rate 48000", folder.display()));
+    server.ok("track add t");
+    let refused = |words: String| {
+        let output = server.ctl(words.split_whitespace());
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains("240000"), "{words}: {told}");
+    };
+    let add = format!("clip add t {}", file.display());
+    refused(format!("{add} --offset 1000s"));
+    refused(format!("{add} --offset 5s"));
+    refused(format!("{add} --offset 5s --dry-run"));
+    server.ok(&format!("{add} --offset 239999f"));
+    let mut client = server.client();
+    let clips = |client: &mut _| match ask(client, Query::Session) {
+        Reply::Session(session) => {
+            session.nodes.values().flat_map(|node| &node.clips).cloned().collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let [clip] = &clips(&mut client)[..] else { panic!("{:?}", clips(&mut client)) };
+    refused(format!("clip set t {} --offset 240000f", clip.id));
+    refused(format!("clip set t {} --offset 240000f --dry-run", clip.id));
+    assert_eq!(&clips(&mut client)[..], std::slice::from_ref(clip));
+    server.ok(&format!("clip set t {} --offset 2s", clip.id));
+    server.ok("session save");
+    // What was not a mistake when it was made is only told.
+    seconds("1");
+    server.ok(&format!("session open {}", folder.display()));
+    let told = warnings(&server);
+    assert!(told.len() == 1 && told[0].contains("sound.wav") && told[0].contains("48000"), "{told:?}");
+    assert_eq!(clips(&mut server.client()).len(), 1);
+}
+
+#[test]
+fn what_decoders_say_is_logged_only_for_who_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [
+        damaged(dir.path(), "a.mp3", &["-c:a", "libmp3lame", "-b:a", "128k"]),
+        damaged(dir.path(), "b.aac", &["-c:a", "aac"]),
+        dir.path().join("whole-a.mp3").to_str().unwrap().to_owned(),
+    ];
+    for (filter, asked) in [("info", false), ("debug", false), ("info,symphonia=warn", true)] {
+        let driver = ["--driver", "stepped", "--block", "1024"];
+        let mut server = Server::spawn_with(None, &[("AULOS_LOG", OsStr::new(filter))], driver);
+        server.answering();
+        let folder = dir.path().join(format!("session-{filter}"));
+        server.ok(&format!("session new {} --rate 44100", folder.display()));
+        server.ok("track add t");
+        server.ok("link t master");
+        files.iter().for_each(|file| drop(server.ok(&format!("clip add t {file}"))));
+        let report = server.ok(&format!("render {}", dir.path().join("out.wav").display()));
+        assert!(report.contains("a.mp3") && report.contains("b.aac"), "{report}");
+        // Of a packet of MP3 that needs one before it, and of a damaged one of AAC.
+        for words in ["main_data_begin", "check failed"] {
+            assert_eq!(server.log().contains(words), asked, "{filter}: {}", server.log());
+        }
     }
 }
 

@@ -79,17 +79,39 @@ fn a_wav_file_cut_short_plays_as_far_as_it_goes() {
     cut(&made.path, header + 6 * 7_000 + 4);
     assert_eq!(probe(&made.path).unwrap().frames, 7_000);
     assert_same(&decode_all(&made.path)[1], &made.samples(1, 0, 7_000), 0);
+    assert!(shortage(&made.path).unwrap().contains("7000 of the 10000 frames"));
+}
+
+/// What is said when the file at `path` is opened.
+fn shortage(path: &Path) -> Option<String> {
+    let streams = Streams::new(0).unwrap();
+    let told = streams.open(path).unwrap().shortage().map(ToString::to_string);
+    let resampled = streams.open_at(path, Rate::new(44_100).unwrap()).unwrap();
+    assert_eq!(resampled.shortage().map(ToString::to_string), told);
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(told.as_ref().is_none_or(|told| told.contains(name)), "{told:?}");
+    told
+}
+
+#[test]
+fn of_whole_files_nothing_is_said() {
+    let folder = TempDir::new().unwrap();
+    for kind in Kind::ALL {
+        assert_eq!(shortage(&Made::new(folder.path(), kind, 2, 10_001, 1).path), None);
+    }
 }
 
 #[test]
 fn a_wav_file_whose_recorder_was_killed_plays() {
     let folder = TempDir::new().unwrap();
-    for sizes in [[0; 4], [0xff; 4]] {
+    // None, and what ffmpeg, arecord and sox write to a pipe.
+    for sizes in [[0; 4], [0xff; 4], [0, 0xff, 0xff, 0x7f], [0, 0xf0, 0xff, 0x7f]] {
         let mut bytes = wav(1, 16, 1, &[1, 0, 2, 0, 3, 0]);
         bytes[4..8].copy_from_slice(&sizes);
         bytes[40..44].copy_from_slice(&sizes);
         let path = file(&folder, "killed.wav", &bytes);
         assert_eq!(probe(&path).unwrap().frames, 3);
+        assert_eq!(shortage(&path), None);
     }
 }
 
@@ -100,6 +122,7 @@ fn a_flac_file_cut_short_plays_as_far_as_it_goes() {
     cut(&made.path, std::fs::metadata(&made.path).unwrap().len() / 2);
     let frames = probe(&made.path).unwrap().frames;
     assert!(frames > 10_000 && frames < 40_000 && frames.is_multiple_of(4_096), "{frames}");
+    assert!(shortage(&made.path).unwrap().contains(&format!("{frames} of the 50000 frames")));
     assert_same(&decode_all(&made.path)[1], &made.samples(1, 0, frames), 0);
 }
 
@@ -113,6 +136,72 @@ fn a_flac_file_of_unknown_length_is_counted() {
     let path = file(&folder, "unknown.flac", &bytes);
     assert_eq!(probe(&path).unwrap().frames, 30_001);
     assert_same(&decode_all(&path)[0], &made.samples(0, 0, made.frames), 0);
+}
+
+#[test]
+fn what_lies_behind_a_flac_file_costs_none_of_it() {
+    let folder = TempDir::new().unwrap();
+    let tag = [b"TAG", &[0; 125][..]].concat();
+    let noise: Vec<u8> = (0..300_000).map(|n| hash(n) as u8).collect();
+    // What might be taken for the head of another block.
+    let heads = b"\xff\xf8\xc9\x18\x00\xc2".repeat(1_000);
+    let behind: [&[u8]; 6] = [&tag, b"x", &noise, &heads, &[0; 70_000], &[0xff; 10_000]];
+    for (kind, channels, frames) in [
+        (Kind::Flac16, 2, 50_001),
+        (Kind::Flac24, 1, 30_000),
+        (Kind::Flac16, 1, 17),
+        (Kind::Flac24, 8, 8_192),
+    ] {
+        let made = Made::new(folder.path(), kind, channels, frames, 1);
+        let flac = std::fs::read(&made.path).unwrap();
+        let mut unknown = flac.clone();
+        unknown[21] &= 0xf0;
+        unknown[22..26].fill(0);
+        for (n, behind) in behind.iter().enumerate() {
+            for flac in [&flac, &unknown] {
+                let path = file(&folder, "behind.flac", &[&flac[..], behind].concat());
+                assert_eq!(probe(&path).unwrap().frames, frames, "{made:?}, {n}");
+                for (channel, samples) in decode_all(&path).iter().enumerate() {
+                    assert_same(samples, &made.samples(channel as u16, 0, frames), 0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_block_of_what_other_encoders_wrote_is_found() {
+    let folder = TempDir::new().unwrap();
+    let made = Made::new(folder.path(), Kind::Wav16, 2, 50_001, 1);
+    let source = made.path.to_str().unwrap();
+    let target = folder.path().join("other.flac");
+    let name = target.to_str().unwrap();
+    for options in
+        [&["-b", "192"][..], &["-b", "4608"], &["-b", "1000"], &["-b", "100"], &["-0", "--no-seektable"]]
+    {
+        run("flac", &[&["--silent", "--force", "--lax", "-o", name][..], options, &[source]].concat());
+        let mut bytes = std::fs::read(&target).unwrap();
+        bytes.extend(b"TAG");
+        bytes.extend([0; 125]);
+        std::fs::write(&target, bytes).unwrap();
+        assert_eq!(probe(&target).unwrap().frames, made.frames, "{options:?}");
+        assert_same(&decode_all(&target)[1], &made.samples(1, 0, made.frames), 0);
+    }
+}
+
+#[test]
+fn a_flac_file_behind_tags_is_read() {
+    let folder = TempDir::new().unwrap();
+    let made = Made::new(folder.path(), Kind::Flac16, 2, 30_001, 1);
+    let flac = std::fs::read(&made.path).unwrap();
+    let tag = [b"ID3\x04\0\0\0\0\x02\x03", &[0x55; 259][..]].concat();
+    for tags in [1, 2] {
+        let path = file(&folder, "tagged.flac", &[tag.repeat(tags), flac.clone()].concat());
+        assert_eq!(probe(&path).unwrap().frames, made.frames);
+        for (channel, samples) in decode_all(&path).iter().enumerate() {
+            assert_same(samples, &made.samples(channel as u16, 0, made.frames), 0);
+        }
+    }
 }
 
 /// A FLAC file in which some blocks of 4,096 frames have been overwritten in part, and what must be read.
