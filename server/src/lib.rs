@@ -11,6 +11,7 @@ mod drivers;
 mod hub;
 mod inspect;
 mod library;
+pub mod log;
 mod memory;
 mod render;
 mod socket;

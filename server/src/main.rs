@@ -1,6 +1,6 @@
 //! `aulosd`, the audio server.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
 use aulos_protocol::Error;
 use aulos_server::Args;
@@ -15,8 +15,7 @@ fn main() -> ExitCode {
     let args = match Args::read() {
         Ok(args) => args,
         Err(error) => {
-            // There is no log yet.
-            sentences(&error).for_each(|sentence| eprintln!("aulosd: {sentence}"));
+            complain(&error);
             return ExitCode::from(2);
         }
     };
@@ -29,21 +28,10 @@ fn main() -> ExitCode {
     if let Some(path) = &args.inspect {
         return inspect(path);
     }
-    // What decoders say names no file, and they warn of good ones, too. What is damaged is told by us; who wants
-    // more asks for it, and what comes later in a filter holds.
-    let filter = match tracing_subscriber::EnvFilter::try_new(format!("symphonia=off,{}", args.log)) {
-        Ok(filter) => filter,
-        Err(error) => {
-            eprintln!("aulosd: {:?} is no filter for the log: {error}", args.log);
-            return ExitCode::from(2);
-        }
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    if let Err(error) = aulos_server::log::start(&args.log) {
+        complain(&error);
+        return ExitCode::from(2);
+    }
     #[cfg(feature = "guard")]
     tracing::info!("the allocation guard watches the audio thread");
     match aulos_server::serve(&args) {
@@ -56,16 +44,22 @@ fn main() -> ExitCode {
 }
 
 /// Prints what a session holds, or {"error": ...}, as one line of JSON.
-#[allow(clippy::print_stdout, reason = "it is the answer, and there is no log")]
 fn inspect(path: &std::path::Path) -> ExitCode {
-    match aulos_server::inspect(path) {
-        Ok(told) => {
-            println!("{told}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            println!("{}", serde_json::json!({ "error": error }));
-            ExitCode::FAILURE
+    let (told, is_whole) = match aulos_server::inspect(path) {
+        Ok(told) => (told.to_string(), true),
+        Err(error) => (serde_json::json!({ "error": error }).to_string(), false),
+    };
+    match writeln!(std::io::stdout(), "{told}") {
+        Ok(()) if is_whole => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Says on stderr what went wrong before there is a log. Where that cannot be written, the exit code must do.
+fn complain(error: &Error) {
+    for sentence in sentences(error) {
+        if writeln!(std::io::stderr(), "aulosd: {sentence}").is_err() {
+            return;
         }
     }
 }

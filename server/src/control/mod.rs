@@ -32,7 +32,7 @@ use crate::{
     drivers::{self, Beginning, Driver},
     hub::{Hub, MOST_HZ, Outlet, Peaks},
     library::{FADE_ROOM, Library, ReadAhead},
-    memory,
+    log, memory,
     store::Folder,
 };
 
@@ -422,6 +422,9 @@ impl Control {
             self.refreshed = Instant::now();
             self.load.look(&self.driver.stats);
             for error in self.read_ahead.streams().take_errors() {
+                self.warn(&error);
+            }
+            if let Some(error) = log::take_failure() {
                 self.warn(&error);
             }
         }

@@ -1,6 +1,6 @@
 //! Boxes that start by themselves.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, fs::File, path::PathBuf, process::Stdio};
 
 use aulos_protocol::{Query, Reply, client::Client};
 use aulos_tests::server::{Server, aulosd};
@@ -21,7 +21,7 @@ fn a_box_plays_its_session_from_the_start_and_says_so() {
     let home = Home::new();
     session(&home);
     home.write("config/aulos/aulos.toml", "[server]\nsession = \"~/stage\"\nplay = true\nsocket = \"~/s\"\n");
-    let log = std::fs::File::create(home.path("log")).unwrap();
+    let log = File::create(home.path("log")).unwrap();
     let mut server = home.daemon().args(["--driver", "dummy"]).stderr(log).spawn().unwrap();
     let state = || match Client::connect(&home.path("s")).ok()?.0.query(Query::Status) {
         Ok(Reply::Status(status)) => Some(status),
@@ -50,6 +50,38 @@ fn a_box_plays_its_session_from_the_start_and_says_so() {
     assert!(!state().unwrap().transport.rolling);
     home.say("shutdown");
     assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn a_server_whose_log_cannot_be_written_plays_on_and_says_so() {
+    let home = Home::new();
+    session(&home);
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let no_reader = || Stdio::from(std::io::pipe().unwrap().1);
+    for (at, stderr) in [full(), no_reader()].into_iter().enumerate() {
+        let stage = home.path("stage");
+        let args = ["--driver=dummy", "--log=debug", "--socket=aulos/control.sock", "--session"];
+        std::fs::create_dir_all(home.path("aulos")).unwrap();
+        let mut server = home.daemon().args(args).arg(&stage).stderr(stderr).spawn().unwrap();
+        let socket = home.path("aulos/control.sock");
+        wait_until("it answers, or has ended", || {
+            Client::connect(&socket).is_ok() || server.try_wait().unwrap().is_some()
+        });
+        home.say(&format!("set tone/level -{}", 30 + at));
+        // More lines of the log, which go nowhere.
+        home.say("play");
+        wait_until("it says so", || home.say("status").contains("could not write the log"));
+        home.say("shutdown");
+        assert!(server.wait().unwrap().success());
+        let saved = std::fs::read_to_string(stage.join("session.json")).unwrap();
+        assert!(saved.contains(&format!("\"level\": -{}", 30 + at)), "{saved}");
+    }
+    // Before there is a log, the exit code is all that there is.
+    let status = home.daemon().arg("--config=gone.toml").stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+    home.write("damaged/session.json", "{");
+    let inspect = |stdout: Stdio| home.daemon().args(["--inspect", "damaged"]).stdout(stdout).status();
+    assert_eq!(inspect(full()).unwrap().code(), Some(1));
 }
 
 #[test]
