@@ -78,14 +78,14 @@ pub struct Args {
     /// Leaves memory unlocked, so that the kernel may take it away; else all is locked, where there is no limit
     #[arg(long)]
     no_memory_lock: bool,
-    /// Writes what the driver plays to a file: .flac (24 bit), else WAV (32-bit float)
+    /// Writes what the driver plays to a file: .flac (24 bit) or .wav (32-bit float)
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
     /// Ends after so many frames
     #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
     /// What is logged to stderr: error, warn, info, debug, or a filter of tracing-subscriber
-    #[arg(long, value_name = "FILTER", env = "AULOS_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "AULOS_LOG", default_value = "info", value_parser = crate::log::checked)]
     pub log: String,
 }
 
