@@ -69,6 +69,8 @@ pub fn inspect(folder: &Path) -> Result<Json, Failure> {
 pub struct Private {
     child: Child,
     folder: PathBuf,
+    /// The session that was copied.
+    session: PathBuf,
 }
 
 impl Private {
@@ -102,7 +104,7 @@ impl Private {
                 .map_err(io)
         });
         let child = made.inspect_err(|_| remove(&folder))?;
-        let mut private = Self { child, folder };
+        let mut private = Self { child, folder, session: session.to_owned() };
         private.wait_until_it_answers()?;
         Ok(private)
     }
@@ -139,10 +141,18 @@ impl Private {
             .map(|line| line.split_once("ERROR ").map_or(line, |(_, rest)| rest).trim())
             .filter(|line| !line.is_empty())
             .collect();
-        match (read, lines.as_slice()) {
+        let lines = lines.join("; ");
+        // Who reads it knows nothing of the copy, which is gone by then.
+        let copy = self.folder.join("session");
+        let real = copy.canonicalize().unwrap_or_else(|_| copy.clone());
+        let session = self.session.display().to_string();
+        let lines = [real, copy]
+            .iter()
+            .fold(lines, |lines, copy| lines.replace(&copy.display().to_string(), &session));
+        match (read, lines.as_str()) {
             (Err(error), _) => error.to_string(),
-            (Ok(_), []) => "aulosd said nothing".into(),
-            (Ok(_), lines) => lines.join("; "),
+            (Ok(_), "") => "aulosd said nothing".into(),
+            (Ok(_), _) => lines,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use aulos_protocol::{
     Bpm, Clip, ClipId, Decibels, DeviceInfo, DriverInfo, DriverKind, DriverStatus, Frames, Link, LinkId,
-    Node, NodeFaults, NodeId, NodeKind, PortRef, Rate, Session, Slug, Status, StreamStatus, TransportState,
-    Value,
+    Node, NodeFaults, NodeId, NodeKind, OperationState, PortRef, Rate, Session, Slug, Status, StreamStatus,
+    TransportState, Value,
 };
 
 /// A master, an output, two tracks (one with a wire that crosses sides), a send and a delay.
@@ -145,6 +145,14 @@ pub fn status() -> Status {
         streams: StreamStatus { open: 3, underruns: 0 },
         undo: Some("set drums gain".into()),
         redo: None,
+        operations: vec![OperationState {
+            operation: 3,
+            title: "render /home/me/mix.wav".into(),
+            progress: 0.43,
+            ended: false,
+            error: None,
+            report: Vec::new(),
+        }],
         warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
         faults: vec![
             NodeFaults {

@@ -1,10 +1,10 @@
 //! The control thread's side of an engine: the one writer of its session.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aulos_nodes::{BuiltIn, Patch, Playlist, Stage, Workshop};
 use aulos_protocol::{
-    Change, Command, Error, ErrorCode, Frames, Node, NodeId, Session, mirror,
+    Change, Clip, ClipId, Command, Error, ErrorCode, Frames, Node, NodeId, Session, mirror,
     params::{self, Effect},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -274,6 +274,18 @@ impl Controller {
     pub fn loops(&mut self, range: Option<(u64, u64)>) -> Performed {
         let loop_range = range.map(|(start, end)| (Frames(start), Frames(end)));
         self.exchange(Session { loop_range, ..self.session.clone() }, Vec::new())
+    }
+
+    /// Takes over the names that the files of the clips have in `named`; they must lead to the same files, which are
+    /// not opened anew. It is no step of the history. Nothing if there are no others.
+    pub fn name_files(&mut self, named: &Session) -> Option<Performed> {
+        let clips = named.nodes.values().flat_map(|node| &node.clips);
+        let names: BTreeMap<ClipId, &String> = clips.map(|clip| (clip.id, &clip.file)).collect();
+        let other =
+            |clip: &Clip| names.get(&clip.id).filter(|name| **name != &clip.file).map(|name| (*name).clone());
+        let is_other =
+            self.session.nodes.values().flat_map(|node| &node.clips).any(|clip| other(clip).is_some());
+        is_other.then(|| self.exchange(session::name_files(&self.session, other), Vec::new()))
     }
 
     /// What another loop changes.

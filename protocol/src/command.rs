@@ -254,8 +254,13 @@ pub enum Command {
         /// The lengths of the cycles to run, in frames, each 1 to the driver's largest block.
         blocks: Vec<u32>,
     },
-    /// Ends the server, as SIGTERM does.
-    Shutdown,
+    /// Saves the session, if it has a folder and changes, and ends the server. If it cannot be saved, the server goes
+    /// on.
+    Shutdown {
+        /// Ends it without saving; changes that are not saved are lost.
+        #[serde(default)]
+        discard: bool,
+    },
 }
 
 /// A node to be added.
@@ -422,7 +427,7 @@ impl Command {
             Self::ResetLoudness { node: Some(node) } => format!("reset the loudness of {node}"),
             Self::ResetLoudness { node: None } => "reset loudness".into(),
             Self::Step { .. } => "step".into(),
-            Self::Shutdown => "shut down".into(),
+            Self::Shutdown { .. } => "shut down".into(),
         }
     }
 
@@ -461,7 +466,7 @@ impl Command {
             Self::Render(_) | Self::CancelOperation { .. } => Undo::Never(OPERATION),
             Self::SetDriver { .. } => Undo::Never(DEVICE),
             Self::ResetLoudness { .. } => Undo::Never(MEASURED),
-            Self::Step { .. } | Self::Shutdown => Undo::Never(CLOCK),
+            Self::Step { .. } | Self::Shutdown { .. } => Undo::Never(CLOCK),
         }
     }
 }

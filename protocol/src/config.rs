@@ -320,6 +320,14 @@ fn written(form: Form, value: &str) -> String {
 
 fn read(path: &Path) -> Result<String, Error> {
     let doing = || format!("read the configuration {}", path.display());
+    let wrong = |what: &str| {
+        Error::new(ErrorCode::InvalidArgument, format!("{} {what}", path.display()))
+            .expected("a configuration: a file of TOML in UTF-8, of at most 1 MiB")
+    };
+    // Opening a FIFO would wait for somebody who writes to it.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(wrong("is no file"));
+    }
     let file = File::options().read(true).open(path).map_err(|error| {
         let mut told = Error::io(&doing(), &error);
         if error.kind() == std::io::ErrorKind::NotFound {
@@ -327,13 +335,6 @@ fn read(path: &Path) -> Result<String, Error> {
         }
         told
     })?;
-    let wrong = |what: &str| {
-        Error::new(ErrorCode::InvalidArgument, format!("{} {what}", path.display()))
-            .expected("a configuration: a file of TOML in UTF-8, of at most 1 MiB")
-    };
-    if !file.metadata().map_err(|error| Error::io(&doing(), &error))?.is_file() {
-        return Err(wrong("is no file"));
-    }
     let mut bytes = Vec::new();
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io(&doing(), &error))?;
     if bytes.len() as u64 > MOST_BYTES {

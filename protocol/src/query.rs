@@ -196,6 +196,9 @@ pub struct Status {
     pub undo: Option<String>,
     /// What redo would do again, if anything.
     pub redo: Option<String>,
+    /// The operations that run, such as renders, by their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<OperationState>,
     /// What is wrong and should be known, such as missing audio files.
     pub warnings: Vec<String>,
     /// The nodes that have put out what is no sound, or were late.

@@ -95,7 +95,7 @@ pub struct Args {
         hide_default_value = true
     )]
     no_memory_lock: bool,
-    /// Writes what the driver plays to a file: .flac (24 bit), else WAV (32-bit float)
+    /// Writes what the driver plays to a file: .flac (24 bit) or .wav (32-bit float)
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
     /// Ends after so many frames
@@ -103,7 +103,7 @@ pub struct Args {
     frames: Option<u64>,
     /// What is logged to stderr: error, warn, info, debug, or a filter of tracing-subscriber, such as
     /// info,symphonia=warn for what the decoders of audio files say, too
-    #[arg(long, value_name = "FILTER", env = "AULOS_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "AULOS_LOG", default_value = "info", value_parser = crate::log::checked)]
     pub log: String,
 }
 

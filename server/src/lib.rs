@@ -13,6 +13,7 @@ mod inspect;
 mod library;
 pub mod log;
 mod memory;
+mod played;
 mod render;
 mod socket;
 mod store;
@@ -93,12 +94,20 @@ fn shut_down_on_signals(control: SyncSender<ToControl>) -> Result<impl Future<Ou
     let listen = |kind| signal(kind).map_err(|error| Error::io("listen for signals", &error));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let mut hangup = listen(SignalKind::hangup())?;
+    // They would end the server at once, and lose what is not saved. The last would for a file that may not grow,
+    // which is then an error of what writes it.
+    let (mut first, mut second) =
+        (listen(SignalKind::user_defined1())?, listen(SignalKind::user_defined2())?);
+    let mut too_large = listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     Ok(async move {
         loop {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
                 _ = hangup.recv() => "SIGHUP",
+                _ = first.recv() => { tracing::warn!("SIGUSR1 means nothing here"); continue }
+                _ = second.recv() => { tracing::warn!("SIGUSR2 means nothing here"); continue }
+                _ = too_large.recv() => continue,
             };
             tracing::info!("ending on {name}");
             if control.try_send(ToControl::Shutdown).is_ok() {

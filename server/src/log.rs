@@ -14,19 +14,17 @@ use std::{
 use aulos_protocol::{Error, ErrorCode};
 use tracing_subscriber::EnvFilter;
 
+/// The crates whose words a filter may name without a level, for all that they have to say.
+const TARGETS: [&str; 5] = ["aulosd", "aulos_server", "aulos_engine", "aulos_nodes", "aulos_protocol"];
+
 /// Lets what `filter` lets through go to stderr from now on.
 ///
 /// # Errors
 /// `InvalidArgument` for what is no filter, or if there is a log already.
 pub fn start(filter: &str) -> Result<(), Error> {
     let invalid = |why: String| Error::new(ErrorCode::InvalidArgument, why);
-    // What decoders say names no file, and they warn of good ones, too. What is damaged is told by us; who wants more
-    // asks for it, and what comes later in a filter holds.
-    let parsed = EnvFilter::try_new(format!("symphonia=off,{filter}"));
     tracing_subscriber::fmt()
-        .with_env_filter(
-            parsed.map_err(|error| invalid(format!("{filter:?} is no filter for the log: {error}")))?,
-        )
+        .with_env_filter(parse(filter).map_err(invalid)?)
         .with_writer(|| Lines { to: io::stderr(), lost: &LOST })
         // They would be printed to the same stderr, with a panic if that fails.
         .log_internal_errors(false)
@@ -39,6 +37,32 @@ pub fn start(filter: &str) -> Result<(), Error> {
 /// Why the log could not be written, if that has happened since this was asked last.
 pub fn take_failure() -> Option<Error> {
     LOST.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Checks a filter, as an argument of the command line.
+///
+/// # Errors
+/// What is wrong with it, and what is expected.
+pub fn checked(filter: &str) -> Result<String, String> {
+    parse(filter).map(|_| filter.to_owned())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    const EXPECTED: &str =
+        "expected off, error, warn, info, debug or trace, or a filter such as info,aulos_server=debug";
+    let no_filter = |why: String| format!("{why}; {EXPECTED}");
+    for word in filter.split(',').map(str::trim) {
+        // What names a span or a level is left to the parser: a lone word it takes for a target, whatever it is.
+        let lone = !word.is_empty() && !word.contains(['=', '[', ']', '{', '}', '"']);
+        let target = word.split("::").next().unwrap_or_default();
+        if lone && word.parse::<tracing::level_filters::LevelFilter>().is_err() && !TARGETS.contains(&target)
+        {
+            return Err(no_filter(format!("\"{word}\" is no level")));
+        }
+    }
+    // What decoders say names no file, and they warn of good ones, too. What is damaged is told by us; who wants more
+    // asks for it, and what comes later in a filter holds.
+    EnvFilter::try_new(format!("symphonia=off,{filter}")).map_err(|error| no_filter(error.to_string()))
 }
 
 /// What could not be written.
@@ -95,6 +119,24 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn a_filter_names_levels_and_what_is_there() {
+        for filter in [
+            "info",
+            "WARN",
+            "off",
+            "3",
+            "info,aulos_server=debug",
+            "aulos_server",
+            "aulos_engine::compile,warn",
+        ] {
+            assert_eq!(checked(filter).as_deref(), Ok(filter));
+        }
+        for filter in ["wran", "shout", "info,wran", "aulos_server=wran", "Wran ", "aulos"] {
+            assert!(checked(filter).unwrap_err().contains("expected off, error, warn"), "{filter}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! Sessions on disk.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -30,11 +31,15 @@ const MOST_BYTES: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    _lock: File,
+    /// Held by flock; none where the folder is read-only and has none.
+    _lock: Option<File>,
+    /// Why nothing can be written here, if that is so.
+    read_only: Option<Error>,
 }
 
 impl Folder {
-    /// Takes hold of the folder at `path`, which must hold a session, and reads it.
+    /// Takes hold of the folder at `path`, which must hold a session, and reads it. One that is
+    /// read-only is opened to be played, without a lock if it has none.
     ///
     /// # Errors
     /// `NotFound` if there is none, `Busy` if another server holds it, `Io`, or what is wrong with the session.
@@ -43,7 +48,7 @@ impl Folder {
         if !file.is_file() {
             return Err(no_session(path));
         }
-        let folder = Self::hold(path)?;
+        let folder = Self::hold(path, true)?;
         let session = read(&file)?;
         Ok((folder, session))
     }
@@ -72,31 +77,51 @@ impl Folder {
         }
         fs::create_dir_all(path)
             .map_err(|e| Error::io(&format!("make the folder {}", path.display()), &e))?;
-        Self::hold(path)
+        Self::hold(path, false)
     }
 
-    fn hold(path: &Path) -> Result<Self, Error> {
+    /// Takes hold of a folder; of one in which nothing can be written only `to_play`.
+    fn hold(path: &Path, to_play: bool) -> Result<Self, Error> {
         let path =
             path.canonicalize().map_err(|e| Error::io(&format!("find the folder {}", path.display()), &e))?;
         let file = path.join(LOCK);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&file)
-            .map_err(|e| Error::io(&format!("open {}", file.display()), &e))?;
-        let mut left = LOOKERS_MAY_TAKE.as_millis();
-        let passed = || {
-            std::thread::sleep(Duration::from_millis(1));
-            left -= 1;
-            left > 0
+        let opened = File::options().create(true).truncate(false).write(true).open(&file);
+        let (lock, read_only) = match opened {
+            Ok(lock) => (Some(lock), None),
+            Err(error) => {
+                let refused =
+                    matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied);
+                let told = Error::io(&format!("open {}", file.display()), &error);
+                if !(refused && to_play) {
+                    return Err(told);
+                }
+                // There may be a lock of a server that can write here.
+                (File::open(&file).ok(), Some(told))
+            }
         };
-        take(&lock, passed).map_err(|_| {
-            Error::new(ErrorCode::Busy, format!("another server has the session {} open", path.display()))
-                .remedy("shut that server down, or open another session")
-        })?;
-        clear_up(&path);
-        Ok(Self { path, _lock: lock })
+        if let Some(lock) = &lock {
+            let mut left = LOOKERS_MAY_TAKE.as_millis();
+            let passed = || {
+                std::thread::sleep(Duration::from_millis(1));
+                left -= 1;
+                left > 0
+            };
+            take(lock, passed).map_err(|_| {
+                Error::new(ErrorCode::Busy, format!("another server has the session {} open", path.display()))
+                    .remedy("shut that server down, or open another session")
+            })?;
+        }
+        if read_only.is_none() {
+            clear_up(&path);
+        }
+        Ok(Self { path, _lock: lock, read_only })
+    }
+
+    /// Why the session cannot be saved in this folder, if that was seen when it was opened.
+    pub fn read_only(&self) -> Option<Error> {
+        let why = self.read_only.as_ref()?;
+        let message = format!("the session can be played, but not saved in {}: {why}", self.path.display());
+        Some(Error::new(why.code, message).remedy("save it elsewhere: aulosctl session save PATH"))
     }
 
     /// Reads the session once more, as it was saved last.
@@ -142,6 +167,39 @@ impl Folder {
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(io)
     }
 
+    /// The name that a clip of the session has for the file `file`, if that lies in this folder: its path from there,
+    /// without `..`. What the folder reaches by a symbolic link in it lies in it, too.
+    pub fn inside(&self, file: &str) -> Option<String> {
+        let file = self.path.join(file);
+        let within = self.folder_inside(file.parent()?)?.join(file.file_name()?);
+        within.to_str().map(str::to_owned)
+    }
+
+    /// The session with the files that lie in this folder named by their paths from there.
+    pub fn gathered(&self, session: &Session) -> Session {
+        // Most clips lie in a few folders.
+        let mut known: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
+        session::name_files(session, |clip| {
+            let file = Path::new(&clip.file);
+            if !file.is_absolute() {
+                return None;
+            }
+            let folder = file.parent()?;
+            let within = known.entry(folder.to_owned()).or_insert_with(|| self.folder_inside(folder));
+            within.as_ref()?.join(file.file_name()?).to_str().map(str::to_owned)
+        })
+    }
+
+    /// The path from this folder to `folder`, if that lies in it: as it is named, or where it really is.
+    fn folder_inside(&self, folder: &Path) -> Option<PathBuf> {
+        let real = folder.canonicalize().ok();
+        [Some(folder), real.as_deref()].into_iter().flatten().find_map(|folder| {
+            let within = folder.ancestors().find(|above| self.is_at(above))?;
+            let rest = folder.strip_prefix(within).ok()?;
+            rest.components().all(|part| matches!(part, Component::Normal(_))).then(|| rest.to_owned())
+        })
+    }
+
     /// Copies the audio files that the session names relative to its folder into the folder `to`.
     ///
     /// # Errors
@@ -153,7 +211,7 @@ impl Folder {
             if file.is_absolute() {
                 continue;
             }
-            if file.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+            if file.components().any(|part| !matches!(part, Component::Normal(_))) {
                 return Err(Error::new(
                     ErrorCode::InvalidArgument,
                     format!("clip {} plays {}, which leads out of the session's folder", clip.id, clip.file),
@@ -355,6 +413,42 @@ mod tests {
         assert!(take(&open(), passed).is_err());
         assert_eq!(times, 3);
         assert!(!is_held(dir.path()));
+    }
+
+    #[test]
+    fn what_lies_in_the_folder_is_named_from_there() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        let session = crate::control::fresh_session("s", Rate::default()).unwrap();
+        let folder = Folder::create(&base.join("s"), &session).unwrap();
+        for made in ["s/audio/takes", "outside/deep"] {
+            fs::create_dir_all(base.join(made)).unwrap();
+        }
+        symlink(base.join("s"), base.join("link")).unwrap();
+        symlink(base.join("s/audio"), base.join("outside/in")).unwrap();
+        symlink(base.join("outside/deep"), base.join("s/disk")).unwrap();
+        for (file, expected) in [
+            ("s/audio/a.wav", Some("audio/a.wav")),
+            ("s/a.wav", Some("a.wav")),
+            ("s/audio/takes/../a.wav", Some("audio/a.wav")),
+            ("s/../s/audio/./a.wav", Some("audio/a.wav")),
+            ("link/audio/a.wav", Some("audio/a.wav")),
+            ("outside/in/a.wav", Some("audio/a.wav")),
+            // It goes where the link in the session's folder leads.
+            ("s/disk/a.wav", Some("disk/a.wav")),
+            ("outside/deep/a.wav", None),
+            ("s/disk/../a.wav", None),
+            ("s/../a.wav", None),
+            ("sessions/a.wav", None),
+            ("s/gone/a.wav", Some("gone/a.wav")),
+            ("s", None),
+        ] {
+            let whole = base.join(file).to_str().unwrap().to_owned();
+            assert_eq!(folder.inside(&whole).as_deref(), expected, "{file}");
+        }
+        assert_eq!(folder.inside("audio/../a.wav").as_deref(), Some("a.wav"));
+        assert_eq!(folder.inside("../a.wav"), None);
     }
 
     #[test]

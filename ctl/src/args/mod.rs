@@ -234,8 +234,14 @@ pub enum Verb {
     ///
     /// The first line of JSON is an `opened` event with the full state; everything after it is a change.
     Watch(Watch),
-    /// End the server, and wait until it has hung up
-    Shutdown,
+    /// Save the session, if it has a folder, end the server, and wait until it has hung up
+    ///
+    /// If the session cannot be saved, the server goes on.
+    Shutdown {
+        /// End it without saving; changes that are not saved are lost.
+        #[arg(long)]
+        discard: bool,
+    },
     /// Tell what keeps this machine from working well in real time, and the line that mends it
     ///
     /// Ends with exit code 6 if something is missing, with 0 if there are only warnings. Needs no server.

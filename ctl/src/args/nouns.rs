@@ -192,12 +192,12 @@ pub enum ConfigVerb {
 pub enum OperationVerb {
     /// Show how an operation is getting on
     Show {
-        /// The number of the operation.
+        /// The number of the operation, as `aulosctl status` lists it while it runs.
         operation: u64,
     },
     /// Stop an operation
     Cancel {
-        /// The number of the operation.
+        /// The number of the operation, as `aulosctl status` lists it while it runs.
         operation: u64,
     },
 }

@@ -86,7 +86,7 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Raw(args) => raw::run(cx, &args),
         Verb::Step(args) => transport::step(cx, &args.blocks),
         Verb::Watch(args) => watch::run(cx, &args),
-        Verb::Shutdown => sessions::shutdown(cx),
+        Verb::Shutdown { discard } => sessions::shutdown(cx, discard),
     }
 }
 

@@ -125,11 +125,11 @@ fn step(what: &str, step: Option<&str>) -> String {
 /// Ends the server and waits until it hangs up.
 ///
 /// # Errors
-/// The server's refusal, or that it takes longer than the time-out.
-pub fn shutdown(cx: &mut Context) -> Result<(), Failure> {
+/// The server's refusal, such as that the session cannot be saved, or that it takes longer than the time-out.
+pub fn shutdown(cx: &mut Context, discard: bool) -> Result<(), Failure> {
     cx.refuse_dry_run("a shutdown")?;
     cx.client()?;
-    cx.change(Command::Shutdown, |_, _| Ok("the server is ending".into()))?;
+    cx.change(Command::Shutdown { discard }, |_, _| Ok("the server is ending".into()))?;
     cx.out.flush()?;
     let client = cx.client()?;
     loop {

@@ -103,6 +103,10 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
     let step = |step: &Option<String>| step.as_deref().map_or("-".to_owned(), |s| plain(s).into_owned());
     row("undo", step(&status.undo));
     row("redo", step(&status.redo));
+    for (index, state) in status.operations.iter().enumerate() {
+        let text = super::operations::lines(state).remove(0);
+        row(if index == 0 { "operations" } else { "" }, text);
+    }
     for (index, warning) in status.warnings.iter().enumerate() {
         row(if index == 0 { "warnings" } else { "" }, paint.style(Style::Warn, &plain(warning)).into_owned());
     }

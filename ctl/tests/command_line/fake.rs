@@ -121,7 +121,7 @@ fn serve(stream: UnixStream, mood: &Mood, log: &Mutex<Vec<Request>>, cancelled: 
         if let Some(id) = request.id {
             say(FromServer::Answer { id, result });
         }
-        if let Ask::Command(Command::Shutdown) = request.ask {
+        if let Ask::Command(Command::Shutdown { .. }) = request.ask {
             return;
         }
         if let Some(hz) = telemetry_hz {
@@ -191,7 +191,7 @@ fn obey(command: &Command, mood: &Mood, cancelled: &AtomicUsize) -> Result<Reply
         | Command::Pause
         | Command::Stop
         | Command::ResetLoudness { .. }
-        | Command::Shutdown => return Ok(Reply::Done),
+        | Command::Shutdown { .. } => return Ok(Reply::Done),
         Command::AddNode(new) => {
             applied.nodes = vec![new.name.clone().unwrap_or_else(|| new.kind.name().to_owned())];
         }

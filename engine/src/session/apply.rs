@@ -127,7 +127,7 @@ fn one(session: &mut Session, command: &Command, outcome: &mut Outcome) -> Resul
                 session.edit_fade_ms = *ms;
             }
             if let Some(name) = name {
-                validate::name(name)?;
+                validate::new_name(name)?;
                 session.name.clone_from(name);
             }
             if let Some(tempo) = tempo {

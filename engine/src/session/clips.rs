@@ -24,6 +24,23 @@ pub fn add(session: &mut Session, track: &str, clip: Clip) -> Result<(), Error> 
     Ok(())
 }
 
+/// The session with other names for the files of its clips, where `name` has one.
+pub fn name_files(session: &Session, mut name: impl FnMut(&Clip) -> Option<String>) -> Session {
+    let mut named = session.clone();
+    for node in session.nodes.values() {
+        let names: Vec<_> = node.clips.iter().map(&mut name).collect();
+        if names.iter().all(Option::is_none) {
+            continue;
+        }
+        let mut changed = (**node).clone();
+        for (clip, name) in changed.clips.iter_mut().zip(names) {
+            clip.file = name.unwrap_or_else(|| std::mem::take(&mut clip.file));
+        }
+        named.nodes.insert(Arc::new(changed));
+    }
+    named
+}
+
 /// Puts what `change` makes of a clip in its place, or takes it off; so with the same clips of the tracks that are
 /// edited together with this one: those that begin at the same place and play the same stretch of their files.
 ///

@@ -10,6 +10,7 @@ mod nodes;
 mod validate;
 
 pub use apply::{Outcome, apply};
+pub use clips::name_files;
 pub use history::History;
 pub use limits::MAX_BATCH;
 pub(crate) use limits::check_memory;

@@ -81,6 +81,15 @@ pub fn name(name: &str) -> Result<(), Error> {
         .expected(format!("at most {} characters", Session::MAX_NAME)))
 }
 
+/// Checks a name that the session is to get; older ones may be empty.
+pub fn new_name(new: &str) -> Result<(), Error> {
+    if new.trim().is_empty() {
+        return Err(Error::new(ErrorCode::InvalidArgument, "the name of the session is empty")
+            .expected("a name of at least one letter"));
+    }
+    name(new)
+}
+
 /// Checks the length of edit fades.
 pub fn fade_ms(ms: f64) -> Result<(), Error> {
     if (0.0..=Session::MAX_FADE_MS).contains(&ms) {

@@ -1,7 +1,9 @@
 //! Writing FLAC files.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 
 use flacenc::bitsink::MemSink;
 use flacenc::component::{BitRepr, StreamInfo};
@@ -12,6 +14,10 @@ use flacenc::source::{Context, Fill, FrameBuf};
 
 use super::quantise::Quantiser;
 
+/// Bytes before the first block.
+const HEAD: usize = 42;
+/// Bytes that are collected before they are written.
+const BUFFER: usize = 1 << 18;
 /// Frames in each block but the last.
 const BLOCK: usize = 4_096;
 /// A FLAC file has at most this many channels.
@@ -40,6 +46,7 @@ pub struct Flac {
     sink: MemSink<u8>,
     smallest: usize,
     largest: usize,
+    blocks: Blocks,
 }
 
 impl Flac {
@@ -54,7 +61,7 @@ impl Flac {
         let encoder_rate = if rate <= MOST_ENCODER_RATE { rate } else { UNWRITABLE_RATE };
         let info = StreamInfo::new(encoder_rate as usize, channels, bits as usize).map_err(defect)?;
         let mut flac = Self {
-            writer: BufWriter::with_capacity(1 << 18, file),
+            writer: BufWriter::with_capacity(BUFFER, file),
             config: verified(plain)?,
             safe_config: verified(safe)?,
             info,
@@ -66,10 +73,16 @@ impl Flac {
             sink: MemSink::new(),
             smallest: usize::MAX,
             largest: 0,
+            blocks: Blocks::default(),
         };
         // Keeps the place of the head, which is known only at the end.
         flac.writer.write_all(&flac.head())?;
         Ok(flac)
+    }
+
+    /// What it consists of so far.
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     /// Dithers the integers of so many channels.
@@ -122,11 +135,12 @@ impl Flac {
         let bytes = self.sink.as_slice();
         self.smallest = self.smallest.min(bytes.len());
         self.largest = self.largest.max(bytes.len());
+        self.blocks.note(bytes.len());
         self.writer.write_all(bytes)
     }
 
     /// The marker and the one metadata block that every file has.
-    fn head(&self) -> [u8; 42] {
+    fn head(&self) -> [u8; HEAD] {
         let frames = self.context.total_samples() as u64;
         let written = self.largest > 0;
         let packed = u64::from(self.rate) << 44
@@ -137,7 +151,7 @@ impl Flac {
         let [block_high, block_low] = (BLOCK as u16).to_be_bytes();
         let [_, small @ ..] = size(self.smallest);
         let [_, large @ ..] = size(self.largest);
-        let mut head = [0; 42];
+        let mut head = [0; HEAD];
         // The only block, so the last; of metadata of kind 0; 34 bytes long.
         head[..8].copy_from_slice(&[b'f', b'L', b'a', b'C', 0x80, 0, 0, 34]);
         head[8..12].copy_from_slice(&[block_high, block_low, block_high, block_low]);
@@ -147,6 +161,52 @@ impl Flac {
         head[26..].copy_from_slice(&self.context.md5_digest());
         head
     }
+}
+
+/// The blocks that were handed to a file, of which the last may not have got there.
+#[derive(Clone, Debug, Default)]
+pub struct Blocks {
+    count: u64,
+    /// Where the last of them end, in bytes: as many as may still be on their way.
+    ends: VecDeque<u64>,
+}
+
+impl Blocks {
+    fn note(&mut self, bytes: usize) {
+        let end = self.ends.back().copied().unwrap_or(HEAD as u64) + bytes as u64;
+        self.count += 1;
+        self.ends.push_back(end);
+        while self.ends.front().is_some_and(|first| first + 2 * BUFFER as u64 + bytes as u64 <= end) {
+            self.ends.pop_front();
+        }
+    }
+}
+
+/// Has a file that could not be written to its end consist of the whole blocks that are there; their sum is not known.
+/// Answers with the number of frames.
+pub fn mend(file: &File, mut blocks: Blocks) -> io::Result<u64> {
+    let len = file.metadata()?.len();
+    while blocks.ends.back().is_some_and(|end| *end > len) {
+        blocks.ends.pop_back();
+        blocks.count -= 1;
+    }
+    let Some(end) = blocks.ends.back() else {
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "not even one block of the file was written",
+        ));
+    };
+    file.set_len(*end)?;
+    let mut head = [0; HEAD];
+    file.read_exact_at(&mut head, 0)?;
+    let frames = blocks.count * BLOCK as u64;
+    // The sizes of blocks, unknown; then the number of frames, behind the upper half of this byte; and their sum.
+    head[12..18].fill(0);
+    head[21] = head[21] & 0xf0 | (frames >> 32) as u8 & 0x0f;
+    head[22..26].copy_from_slice(&(frames as u32).to_be_bytes());
+    head[26..].fill(0);
+    file.write_all_at(&head, 0)?;
+    Ok(frames)
 }
 
 /// An error of the encoder, whose own types cannot leave this thread.

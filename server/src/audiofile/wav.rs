@@ -38,6 +38,11 @@ impl Wav {
         MOST_BYTES / (u64::from(bits(depth) / 8) * u64::from(channels.max(1)))
     }
 
+    /// The bytes of a frame of `channels` channels.
+    pub fn bytes_a_frame(&self, channels: u16) -> u64 {
+        u64::from(self.writer.spec().bits_per_sample / 8) * u64::from(channels)
+    }
+
     /// Dithers integers of so many channels.
     pub fn dither(&mut self, channels: u16) {
         if let Some(quantiser) = &mut self.quantiser {
@@ -71,6 +76,32 @@ impl Wav {
         }
         Ok(self.quantiser)
     }
+}
+
+/// Has the head of a file that could not be written to its end count the whole frames that are there, and
+/// cuts off the rest. Answers with the number of frames.
+pub fn mend(file: &File, bytes_a_frame: u64) -> io::Result<u64> {
+    let len = file.metadata()?.len();
+    let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "not even the head of the file was written");
+    let mut at = 12;
+    loop {
+        let mut head = [0; 8];
+        file.read_exact_at(&mut head, at).map_err(|_| broken())?;
+        let [a, b, c, d, size @ ..] = head;
+        if [a, b, c, d] == *b"data" {
+            break;
+        }
+        at += 8 + u64::from(u32::from_le_bytes(size)).next_multiple_of(2);
+    }
+    let begin = at + 8;
+    let mut frames = len.saturating_sub(begin) / bytes_a_frame;
+    // Chunks are of even length; there may be no room for the byte that would fill it up.
+    frames -= frames * bytes_a_frame % 2;
+    let bytes = frames * bytes_a_frame;
+    file.set_len(begin + bytes)?;
+    file.write_all_at(&(bytes as u32).to_le_bytes(), at + 4)?;
+    file.write_all_at(&((begin + bytes) as u32 - 8).to_le_bytes(), 4)?;
+    Ok(frames)
 }
 
 fn bits(depth: SampleDepth) -> u16 {

@@ -129,6 +129,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Keeps what was written before writing failed, as a file that can be read: puts it in its place with as many
+    /// frames as are whole. Answers with their number.
+    pub fn salvage(self) -> Result<u64, Error> {
+        let Self { encoder, partial, target, channels, .. } = self;
+        let salvaged = match encoder {
+            // Dropped, each writes what it still can and closes its own handle.
+            Encoder::Wav(wav) => {
+                let bytes_a_frame = wav.bytes_a_frame(channels);
+                drop(wav);
+                super::wav::mend(partial.file(), bytes_a_frame)
+            }
+            Encoder::Flac(flac) => {
+                let blocks = flac.blocks().clone();
+                drop(flac);
+                flac::mend(partial.file(), blocks)
+            }
+        };
+        let frames = salvaged.map_err(|error| refused(&target, &error))?;
+        partial.finish()?;
+        Ok(frames)
+    }
+
     /// Makes the file whole and durable, and puts it in its place.
     pub fn finish(self) -> Result<Report, Error> {
         let target = self.target;

@@ -6,6 +6,22 @@ use aulos_protocol::{Applied, Command, Error};
 use super::{Answer, Control, Told};
 
 impl Control {
+    /// Names what clips are to play by its path from the session's folder, where it lies in there, so that it moves
+    /// with the session.
+    pub(super) fn name_from_folder(&self, command: &mut Command) {
+        match command {
+            Command::AddClip { file, .. } => {
+                if let Some(name) = self.folder.as_ref().and_then(|folder| folder.inside(file)) {
+                    *file = name;
+                }
+            }
+            Command::Batch { commands } => {
+                commands.iter_mut().for_each(|command| self.name_from_folder(command));
+            }
+            _ => {}
+        }
+    }
+
     /// Carries out an undo step, undo or redo, and answers when it is heard.
     pub(super) fn edit(&mut self, command: &Command, answer: Answer) {
         let mut performed = self.controller.perform(command, &mut self.library);

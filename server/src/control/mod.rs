@@ -29,10 +29,10 @@ use aulos_protocol::{
 
 use crate::{
     disk::{READ_AHEAD, Streams},
-    drivers::{self, Beginning, Driver},
+    drivers::{self, Beginning, Capture, Driver},
     hub::{Hub, MOST_HZ, Outlet, Peaks},
     library::{FADE_ROOM, Library, ReadAhead},
-    log, memory,
+    log, memory, played,
     store::Folder,
 };
 
@@ -142,6 +142,8 @@ pub struct Control {
     peaks: Peaks,
     refreshed: Instant,
     ended: bool,
+    /// Whether what is not saved at the end is to be lost.
+    discard: bool,
 }
 
 impl Control {
@@ -169,6 +171,7 @@ impl Control {
             }
             None => (None, fresh_session("untitled", setup.rate)?),
         };
+        played::spare(&session, folder.as_ref().map(Folder::path), setup.driver.file.as_deref())?;
         let streams = Arc::new(Streams::new(READ_AHEAD + FADE_ROOM)?);
         let read_ahead = Arc::new(ReadAhead::new(streams.clone(), READ_AHEAD));
         let at = folder.as_ref().map(|f| f.path().to_owned());
@@ -217,8 +220,10 @@ impl Control {
             peaks: Peaks::default(),
             refreshed: Instant::now(),
             ended: false,
+            discard: false,
         };
         errors.iter().for_each(|error| control.warn(error));
+        control.warn_if_read_only();
         control.log_session(setup.play);
         control.remember();
         Ok(control)
@@ -274,8 +279,9 @@ impl Control {
         let result = driver.finish();
         match folder {
             _ if controller.revision() == self.saved_revision => {}
+            Some(_) if self.discard => tracing::warn!("the changes of the session are discarded, as asked"),
             Some(folder) => {
-                folder.save(controller.session())?;
+                folder.save(&folder.gathered(controller.session()))?;
                 tracing::info!("saved the session to {}", folder.path().display());
             }
             None => tracing::warn!("the session has no folder: its changes are lost"),
@@ -307,7 +313,7 @@ impl Control {
         }
     }
 
-    fn request(&mut self, connection: u64, request: Request, answer: Answer) {
+    fn request(&mut self, connection: u64, mut request: Request, answer: Answer) {
         if let Some(revision) = request.revision
             && revision != self.controller.revision()
         {
@@ -319,6 +325,9 @@ impl Control {
         }
         if let Some(error) = request.at.and_then(|at| self.too_far(at)) {
             return answer(Err(error));
+        }
+        if let Ask::Command(command) = &mut request.ask {
+            self.name_from_folder(command);
         }
         match request.ask {
             Ask::Command(command) if request.dry_run => {
@@ -364,10 +373,7 @@ impl Control {
                 self.controller.reset_loudness(node.as_deref()).map(|()| Reply::Done)
             }
             Command::Step { blocks } => return self.step(blocks, answer),
-            Command::Shutdown => {
-                self.ended = true;
-                Ok(Reply::Done)
-            }
+            Command::Shutdown { discard } => self.shut_down(discard),
             edit => return self.edit(&edit, answer),
         };
         answer(done);
@@ -424,7 +430,7 @@ impl Control {
             for error in self.read_ahead.streams().take_errors() {
                 self.warn(&error);
             }
-            if let Some(error) = log::take_failure() {
+            for error in [log::take_failure(), Capture::take_failure()].into_iter().flatten() {
                 self.warn(&error);
             }
         }

@@ -65,6 +65,11 @@ impl Operations {
         }
     }
 
+    /// Those that have not ended, by their numbers.
+    pub fn running(&self) -> Vec<OperationState> {
+        self.known.values().map(|(state, _)| state).filter(|state| !state.ended).cloned().collect()
+    }
+
     pub fn get(&self, operation: u64) -> Result<OperationState, Error> {
         self.find(operation).map(|(state, _)| state.clone())
     }

@@ -82,6 +82,7 @@ impl Control {
             },
             undo: history.undo_title().map(str::to_owned),
             redo: history.redo_title().map(str::to_owned),
+            operations: self.operations.running(),
             warnings: self.warnings.clone(),
             faults: self.controller.faults(),
         }

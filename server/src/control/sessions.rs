@@ -12,7 +12,7 @@ use aulos_protocol::{
 };
 
 use super::Control;
-use crate::{drivers::Successor, library::Library, store::Folder};
+use crate::{drivers::Successor, library::Library, played, store::Folder};
 
 /// What a new session begins with: a master that goes to the first two channels of the driver.
 ///
@@ -106,28 +106,50 @@ impl Control {
     }
 
     pub(super) fn save_session(&mut self, path: Option<&str>) -> Result<Reply, Error> {
-        match (path.map(absolute).transpose()?, &self.folder) {
+        // The audio files of a session that was in memory, or is of an older version, may be named by whole paths.
+        let session = self.controller.session();
+        let session = self.folder.as_ref().map_or_else(|| session.clone(), |old| old.gathered(session));
+        let session = match (path.map(absolute).transpose()?, &self.folder) {
             (None, None) => {
                 return Err(Error::new(ErrorCode::Unavailable, "the session has no folder yet")
                     .remedy("name one: aulosctl session save PATH"));
             }
-            (None, Some(folder)) => folder.save(self.controller.session())?,
-            (Some(path), Some(folder)) if folder.is_at(&path) => folder.save(self.controller.session())?,
+            (None, Some(folder)) => folder.save(&session).map(|()| session)?,
+            (Some(path), Some(folder)) if folder.is_at(&path) => folder.save(&session).map(|()| session)?,
             (Some(path), folder) => {
                 let new = Folder::claim(&path)?;
                 if let Some(old) = folder {
-                    old.copy_audio(self.controller.session(), new.path())?;
+                    old.copy_audio(&session, new.path())?;
                 }
-                new.save(self.controller.session())?;
+                let session = new.gathered(&session);
+                new.save(&session)?;
                 self.library.set_folder(new.path().to_owned());
                 self.folder = Some(new);
+                session
             }
+        };
+        if let Some(named) = self.controller.name_files(&session) {
+            self.answer_when_heard(Ok(named), None, None);
         }
         self.saved_revision = self.controller.revision();
         self.remember();
         if let Some(folder) = &self.folder {
             self.hub.tell(&Event::Saved { path: folder.path().display().to_string() });
         }
+        Ok(Reply::Done)
+    }
+
+    /// Ends the server, when what is to be saved is.
+    pub(super) fn shut_down(&mut self, discard: bool) -> Result<Reply, Error> {
+        if !discard && self.folder.is_some() && self.unsaved() {
+            self.save_session(None).map_err(|error| {
+                let remedy = "the server goes on; save elsewhere with: aulosctl session save PATH, or let the \
+                              changes go with: aulosctl shutdown --discard";
+                error.remedy(remedy)
+            })?;
+        }
+        self.discard = discard;
+        self.ended = true;
         Ok(Reply::Done)
     }
 
@@ -148,6 +170,7 @@ impl Control {
             .remedy("start a server without --capture for it"));
         }
         self.driver.can_exchange()?;
+        played::spare(&session, Some(folder), self.driver.setup.file.as_deref())?;
         // The clips are not told to the read-ahead before the new engine is seated.
         let mut library = self.library.for_session(Some(folder.to_owned()));
         let start = Start { loop_range: session.loop_frames(), ..Start::default() };
@@ -191,11 +214,19 @@ impl Control {
         self.read_ahead.follow(self.controller.counters().clone(), loop_range);
         let shortages = self.library.shortages(self.controller.session());
         errors.iter().chain(&shortages).for_each(|error| self.warn(error));
+        self.warn_if_read_only();
         self.driver.touch();
         self.remember();
         let state = self.state();
         self.hub.tell(&Event::Opened(Box::new(state)));
         Reply::Done
+    }
+
+    /// Says at once that what is changed cannot be saved.
+    pub(super) fn warn_if_read_only(&mut self) {
+        if let Some(error) = self.folder.as_ref().and_then(Folder::read_only) {
+            self.warn(&error);
+        }
     }
 
     /// Notes the session among those that were opened lately; what keeps that from being written is no error of the

@@ -1,6 +1,11 @@
 //! Writing what a driver plays to a file.
 
-use std::{path::Path, thread::JoinHandle, time::Duration};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use aulos_protocol::{AudioFormat, Error, ErrorCode, Rate, SampleDepth};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -24,16 +29,20 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Makes the file: FLAC (24 bit) if its name ends so, else WAV (32-bit float).
+    /// Makes the file by the ending of its name: .flac (24 bit) or .wav (32-bit float).
     ///
     /// # Errors
-    /// If the file or the thread cannot be made.
+    /// `InvalidArgument` for another ending, or if the file or the thread cannot be made.
     pub fn create(path: &Path, rate: Rate, channels: usize) -> Result<Self, Error> {
-        let flac = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("flac"));
-        let (format, depth) = if flac {
-            (AudioFormat::Flac, SampleDepth::Int24)
-        } else {
-            (AudioFormat::Wav, SampleDepth::Float32)
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let (format, depth) = match ending.as_deref() {
+            Some("flac") => (AudioFormat::Flac, SampleDepth::Int24),
+            Some("wav") => (AudioFormat::Wav, SampleDepth::Float32),
+            _ => {
+                let message = format!("the name {} does not say which format", path.display());
+                return Err(Error::new(ErrorCode::InvalidArgument, message)
+                    .expected("a name that ends in .wav or .flac"));
+            }
         };
         if channels == 0 {
             return Err(Error::new(ErrorCode::InvalidArgument, "a driver without playback plays nothing")
@@ -53,7 +62,7 @@ impl Capture {
         for frame in 0..frames {
             while self.samples.slots() < self.channels {
                 if self.samples.is_abandoned() {
-                    // The writer has failed; what it says comes with `finish`.
+                    // The writer has failed, and said so.
                     return;
                 }
                 std::thread::sleep(NAP);
@@ -62,6 +71,11 @@ impl Capture {
                 room.fill_from_iter(playback.iter().map(|channel| channel[frame]));
             }
         }
+    }
+
+    /// Why a capture of this process had to stop early, if one has since this was asked last.
+    pub fn take_failure() -> Option<Error> {
+        FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Completes the file.
@@ -74,6 +88,21 @@ impl Capture {
         let Some(writer) = writer else { return Ok(()) };
         writer.join().unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the capture thread panicked")))
     }
+}
+
+/// What nobody has taken notice of yet. There is one capture at most in a process.
+static FAILURE: Mutex<Option<Error>> = Mutex::new(None);
+
+/// Keeps what was written, and tells at once: a recording may be meant to go on for hours.
+fn give_up(writer: Writer, error: Error) -> Error {
+    let kept = match writer.salvage() {
+        Ok(frames) => format!("what came before is kept: {frames} frames"),
+        Err(lost) => format!("what came before is lost: {}", lost.message),
+    };
+    let message = format!("the capture has stopped: {}; {kept}", error.message);
+    let told = Error { message, ..error };
+    *FAILURE.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
+    told
 }
 
 fn write(mut writer: Writer, mut incoming: Consumer<f32>, channels: usize) -> Result<(), Error> {
@@ -94,6 +123,8 @@ fn write(mut writer: Writer, mut incoming: Consumer<f32>, channels: usize) -> Re
             chunk.into_iter().enumerate().for_each(|(at, sample)| block[at % channels].push(sample));
         }
         let slices: Vec<&[f32]> = block.iter().map(Vec::as_slice).collect();
-        writer.write(&slices)?;
+        if let Err(error) = writer.write(&slices) {
+            return Err(give_up(writer, error));
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     audiofile::{self, Resampler, Writer},
     disk::{READ_AHEAD, Streams},
     library::{Library, ReadAhead},
+    played,
 };
 
 /// Frames in a cycle, if nothing else is said.
@@ -59,8 +60,8 @@ impl Job {
     /// Checks what is asked.
     ///
     /// # Errors
-    /// `InvalidArgument`, `OutOfRange`, `NotFound` for a stem of no node, or `Unavailable` if the session has no
-    /// output, or nothing to make stems of.
+    /// `InvalidArgument`, also for a file that a clip plays, `OutOfRange`, `NotFound` for a stem of no node, or
+    /// `Unavailable` if the session has no output, or nothing to make stems of.
     pub fn new(session: Session, folder: Option<PathBuf>, render: Render) -> Result<Self, Error> {
         let path = PathBuf::from(&render.path);
         if !path.is_absolute() {
@@ -69,6 +70,7 @@ impl Job {
         }
         let form = form(&path, &render)?;
         check_times(&render)?;
+        let whole = session.clone();
         let (session, files, makes, levellers) = match &render.stems {
             None => {
                 let channels = output_channels(&session)?;
@@ -86,6 +88,7 @@ impl Job {
                 (session, stems.iter().map(file).collect(), Some(path), levellers)
             }
         };
+        played::spare(&whole, folder.as_deref(), files.iter().map(|file| file.path.as_path()))?;
         // Found out before the work is done rather than after.
         for file in &files {
             let channels = u16::try_from(file.channels).unwrap_or(u16::MAX);

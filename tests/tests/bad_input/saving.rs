@@ -71,6 +71,35 @@ fn sessions_are_not_lost_overwritten_or_opened_twice() {
 }
 
 #[test]
+fn a_server_whose_session_cannot_be_saved_is_not_shut_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let mut server = Server::stepped();
+    server.ok(&format!("session new {}", path("mine").display()));
+    server.ok("bus add more");
+    fs::rename(path("mine"), path("moved")).unwrap();
+    let output = server.ctl(["shutdown"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("could not save the session") && told.contains("--discard"), "{told}");
+    // It goes on, and nothing is lost.
+    server.ok("bus add less");
+    fs::rename(path("moved"), path("mine")).unwrap();
+    server.ok("shutdown");
+    assert!(server.wait().success(), "{}", server.log());
+    let saved = fs::read_to_string(path("mine/session.json")).unwrap();
+    assert!(saved.contains("\"more\"") && saved.contains("\"less\""), "{saved}");
+
+    let mine = path("mine");
+    let mut server = Server::start(["--driver", "stepped", "--session", mine.to_str().unwrap()]);
+    server.ok("bus add third");
+    fs::rename(path("mine"), path("moved")).unwrap();
+    server.ok("shutdown --discard");
+    assert!(server.wait().success(), "{}", server.log());
+    assert_eq!(fs::read_to_string(path("moved/session.json")).unwrap(), saved);
+}
+
+#[test]
 fn a_number_that_is_nearly_used_up_is_not_overrun() {
     let dir = tempfile::tempdir().unwrap();
     let mut session = whole(&dir.path().join("whole"));

@@ -4,7 +4,7 @@ use std::process::Command as Process;
 
 use aulos_tests::{
     compare,
-    server::{read_wav, text},
+    server::{Server, read_wav, text},
 };
 use serde_json::json;
 
@@ -43,6 +43,48 @@ fn desk_with_noise() -> (Desk, [Vec<i32>; 2]) {
     write_wav(&desk.path("noise.wav"), &samples);
     desk.run("track add drums\nlink drums master\nclip add drums noise.wav");
     (desk, samples)
+}
+
+#[test]
+fn nothing_is_written_over_a_file_that_a_clip_plays() {
+    let desk = Desk::new();
+    std::fs::create_dir_all(desk.path("show/stems")).unwrap();
+    for name in ["show/take.wav", "show/stems/drums.wav", "show/odd.wav.partial"] {
+        write_wav(&desk.path(name), &[noise(3000, 1)]);
+    }
+    std::fs::hard_link(desk.path("show/take.wav"), desk.path("other.wav")).unwrap();
+    desk.run(
+        "session save show
+        track add drums
+        link drums master
+        clip add drums show/take.wav
+        clip add drums show/stems/drums.wav
+        clip add drums show/odd.wav.partial
+        session save",
+    );
+    let bytes = |name: &str| std::fs::read(desk.path(name)).unwrap();
+    let before = bytes("show/take.wav");
+    // By any name, as a stem, and what would be emptied while the file is written.
+    for words in ["show/take.wav", "other.wav", "show/stems --stems", "show/odd.wav"] {
+        let error = desk.fails(&format!("render {words}"), 1);
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("is played by clip") && message.contains("of drums"), "{words}: {error}");
+        for name in ["show/take.wav", "other.wav", "show/stems/drums.wav", "show/odd.wav.partial"] {
+            assert_eq!(bytes(name), before, "{words}: {name}");
+        }
+    }
+    desk.say("render show/mix.wav");
+    desk.say("session new elsewhere");
+    // Without a server, and by what a driver plays.
+    let error = desk.fails("render show other.wav", 1);
+    assert!(error["message"].as_str().unwrap().contains("is played by clip"), "{error}");
+    let (show, take) = (desk.path("show"), desk.path("show/take.wav"));
+    let args =
+        ["--driver", "stepped", "--session", show.to_str().unwrap(), "--capture", take.to_str().unwrap()];
+    let mut refused = Server::spawn(args);
+    assert_eq!(refused.wait().code(), Some(1));
+    assert!(refused.log().contains("is played by clip"), "{}", refused.log());
+    assert_eq!(bytes("show/take.wav"), before);
 }
 
 #[test]

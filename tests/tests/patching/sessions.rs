@@ -92,6 +92,58 @@ fn a_session_moves_with_its_audio() {
     compare("the old one", &sound, &desk.render("old.wav", "")).unwrap();
 }
 
+/// The files of the clips, by their numbers.
+fn files(desk: &Desk) -> Vec<String> {
+    let clips = desk.json("ls clips");
+    clips.as_array().unwrap().iter().map(|clip| clip["file"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_lies_in_the_folder_of_a_session_moves_with_it_however_it_was_named() {
+    let desk = Desk::new();
+    fs::create_dir_all(desk.path("show/audio")).unwrap();
+    write_wav(&desk.path("show/audio/kick.wav"), &[noise(3000, 1)]);
+    write_wav(&desk.path("show/top.wav"), &[noise(3000, 3)]);
+    write_wav(&desk.path("outside.wav"), &[noise(3000, 2)]);
+    std::os::unix::fs::symlink(desk.path("show"), desk.path("way")).unwrap();
+    let whole = |name: &str| desk.path(name).display().to_string();
+    // In memory there is no folder yet from which they could be named.
+    desk.run(
+        "track add drums
+        link drums master
+        clip add drums way/audio/kick.wav
+        clip add drums outside.wav --at 1500",
+    );
+    assert_eq!(files(&desk), [whole("way/audio/kick.wav"), whole("outside.wav")]);
+    let memory = desk.render("memory.wav", "");
+    desk.say("session save show");
+    assert_eq!(files(&desk), ["audio/kick.wav", &whole("outside.wav")]);
+    assert_eq!(desk.json("status")["unsaved"], false);
+    compare("saved", &memory, &desk.render("saved.wav", "")).unwrap();
+
+    // What is typed in the folder or elsewhere, and what other clients say, in a batch, too.
+    desk.run("clip add drums show/top.wav --at 1s\nclip add drums way/audio/kick.wav --at 2s");
+    let file = desk.path("show/audio/../audio/kick.wav");
+    let add = json!({ "method": "clip_add", "params": { "track": "drums", "file": file, "at": 144_000 } });
+    desk.say(&format!("raw batch {}", json!({ "commands": [add] })));
+    let named = ["audio/kick.wav", &whole("outside.wav"), "top.wav", "audio/kick.wav", "audio/kick.wav"];
+    assert_eq!(files(&desk), named);
+    // Undo goes back to a time when the session was in memory; saving names them again.
+    desk.run("undo\nundo\nundo\nundo\nredo\nredo\nredo\nredo\nsession save");
+    assert_eq!(files(&desk), named);
+    let sound = desk.render("before.wav", "");
+
+    desk.run("session save copy\nsession new other");
+    fs::rename(desk.path("copy"), desk.path("moved")).unwrap();
+    fs::remove_dir_all(desk.path("show")).unwrap();
+    desk.say("session open moved");
+    assert_eq!(
+        (files(&desk), &desk.json("status")["warnings"]),
+        (named.map(str::to_owned).to_vec(), &json!([]))
+    );
+    compare("moved", &sound, &desk.render("moved.wav", "")).unwrap();
+}
+
 #[test]
 fn saving_elsewhere_touches_no_other_session_and_no_other_audio() {
     let desk = Desk::new();

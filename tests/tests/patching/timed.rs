@@ -219,7 +219,7 @@ fn what_needs_another_plan_is_not_timed_and_changes_nothing() {
         },
         Command::Undo,
         Command::Step { blocks: vec![64] },
-        Command::Shutdown,
+        Command::Shutdown { discard: false },
     ] {
         for dry in [false, true] {
             let at = Frames(5000);

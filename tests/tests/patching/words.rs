@@ -291,3 +291,30 @@ fn what_happens_can_be_watched() {
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(json.wait().unwrap().code(), Some(3));
 }
+
+#[test]
+fn status_lists_the_operations_that_run() {
+    let desk = Desk::new();
+    assert_eq!(desk.json("status")["operations"], json!(null));
+    let number = desk.say("render long.wav --to 3600s --no-wait");
+    let number = number.trim();
+    let running = desk.json("status")["operations"][0].clone();
+    assert_eq!(running["operation"].to_string(), number);
+    assert_eq!(running["title"], format!("render {}", desk.path("long.wav").display()));
+    assert!((0.0..1.0).contains(&running["progress"].as_f64().unwrap()), "{running}");
+    assert!(desk.say("status").contains(&format!("operations {number}  render")));
+    desk.say(&format!("operation cancel {number}"));
+    while desk.json("status")["operations"] != json!(null) {}
+    assert!(desk.say(&format!("operation show {number}")).contains("cancelled"));
+}
+
+#[test]
+fn a_session_is_not_left_without_a_name() {
+    let desk = Desk::new();
+    for name in ["", " "] {
+        let output = desk.server.ctl(["session", "set", "--name", name]);
+        let told = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && told.contains("name of the session is empty"), "{told}");
+    }
+    assert_eq!(desk.json("status")["session"], "untitled");
+}

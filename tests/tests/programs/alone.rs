@@ -202,3 +202,12 @@ fn the_doctor_tells_what_is_missing_by_its_exit_code() {
     let (code, out, _) = home.run("doctor --root machine");
     assert!(code == 6 && out.contains("aulos.toml:2: "), "{out}");
 }
+
+#[test]
+fn a_damaged_session_is_named_as_it_was_said() {
+    let home = Home::new();
+    home.write("mut/session.json", "{\"format\": 1, \"name\": 3}");
+    let (code, _, err) = home.run("render mut out.wav");
+    assert!(code == 1 && err.contains("mut/session.json: the session is damaged"), "{err}");
+    assert!(!err.contains("aulosctl-"), "{err}");
+}

@@ -1,6 +1,7 @@
 //! The configuration file, as the two programs take it.
 
 use aulos_protocol::client::Client;
+use aulos_tests::server::aulosd;
 
 use crate::{Home, told, wait_until};
 
@@ -38,6 +39,7 @@ fn a_broken_configuration_is_refused_with_file_and_line() {
         ("\n[driver]\nblock = 0\n", 3, "0 is not in 1..=65536", "expected "),
         ("[driver]\nname = \"tape\"\n", 2, "name", "possible values"),
         ("[server]\nplay = 1\n", 2, "play cannot be that", "true or false"),
+        ("[server]\nlog = \"shout\"\n", 2, "\"shout\" is no level", "off, error, warn"),
         ("[server\n", 1, "", "TOML"),
     ] {
         home.write("config/aulos/aulos.toml", text);
@@ -48,6 +50,21 @@ fn a_broken_configuration_is_refused_with_file_and_line() {
             assert!(err.contains(part), "{part:?} is not in: {err}");
         }
     }
+    // A misspelt level would let nothing through, not even why the server ends.
+    let mut misspelt = home.daemon();
+    misspelt.env("AULOS_CONFIG", "").args(["--session", "gone"]);
+    for command in
+        [misspelt.args(["--log", "wran"]), home.daemon().env("AULOS_CONFIG", "").env("AULOS_LOG", "Wran")]
+    {
+        let (code, _, err) = told(&command.output().unwrap());
+        assert!(code == 2 && err.to_lowercase().contains("\"wran\" is no level"), "{err}");
+    }
+    // Nobody writes to this one.
+    assert!(std::process::Command::new("mkfifo").arg(home.path("fifo")).status().unwrap().success());
+    let mut waits = home.command("timeout".as_ref());
+    let waits = waits.arg("20").arg(aulosd()).args(["--config", "fifo"]);
+    let (code, _, err) = told(&waits.output().unwrap());
+    assert!(code == 2 && err.contains("fifo is no file"), "{code} {err}");
     let (code, _, err) = home.run("status");
     assert!(code == 1 && err.contains("aulos.toml:1: "), "{err}");
     // It can be left out, and another can be named, which must be there.

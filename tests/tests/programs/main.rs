@@ -1,6 +1,7 @@
 //! The programs by themselves: without a server, as they are installed, configured, and started by a machine.
 
 mod alone;
+mod captured;
 mod completions;
 mod configured;
 mod manual;

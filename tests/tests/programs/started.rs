@@ -1,6 +1,6 @@
 //! Boxes that start by themselves.
 
-use std::{ffi::OsString, fs::File, path::PathBuf, process::Stdio};
+use std::{ffi::OsString, fs::File, os::unix::fs::PermissionsExt, path::PathBuf, process::Stdio};
 
 use aulos_protocol::{Query, Reply, client::Client};
 use aulos_tests::server::{Server, aulosd};
@@ -8,7 +8,7 @@ use aulos_tests::server::{Server, aulosd};
 use crate::{Home, told, wait_until};
 
 /// A saved session with a tone that goes to the master.
-fn session(home: &Home) {
+pub fn session(home: &Home) {
     let server = Server::stepped();
     server.ok(&format!("session new {}", home.path("stage").display()));
     for words in ["node add tone", "link tone master", "session save"] {
@@ -85,6 +85,69 @@ fn a_server_whose_log_cannot_be_written_plays_on_and_says_so() {
 }
 
 #[test]
+fn a_box_whose_folder_is_read_only_plays_and_says_that_it_cannot_be_saved() {
+    let home = Home::new();
+    session(&home);
+    std::fs::create_dir_all(home.path("aulos")).unwrap();
+    let stage = home.path("stage");
+    std::fs::remove_file(stage.join("lock")).unwrap();
+    let saved = std::fs::read(stage.join("session.json")).unwrap();
+    std::fs::set_permissions(&stage, std::fs::Permissions::from_mode(0o555)).unwrap();
+    // Root may write all the same, unless it gives that up.
+    let root = rustix::process::geteuid().is_root();
+    let drop = if root { &["setpriv", "--bounding-set=-dac_override"][..] } else { &[] };
+    let start = || {
+        let program = aulosd();
+        let words: Vec<OsString> = drop.iter().map(OsString::from).chain([program.into()]).collect();
+        let args = ["--driver=stepped", "--play", "--socket=aulos/control.sock", "--session=stage"];
+        let mut server = home.command(words[0].as_ref());
+        let mut server = server.args(&words[1..]).args(args).spawn().unwrap();
+        let socket = home.path("aulos/control.sock");
+        wait_until("it answers, or has ended", || {
+            Client::connect(&socket).is_ok() || server.try_wait().unwrap().is_some()
+        });
+        server
+    };
+    let mut server = start();
+    assert!(home.say("status").contains("can be played, but not saved in"));
+    home.say("step 256x4");
+    home.say("shutdown");
+    assert!(server.wait().unwrap().success());
+
+    let mut server = start();
+    home.say("set tone/level -33");
+    for words in ["session save", "shutdown"] {
+        let (code, _, err) = home.run(words);
+        assert!(code == 1 && err.contains("could not save the session to"), "{words}: {err}");
+    }
+    home.say("session save elsewhere");
+    assert!(std::fs::read_to_string(home.path("elsewhere/session.json")).unwrap().contains("-33"));
+    home.say("shutdown");
+    assert!(server.wait().unwrap().success());
+    assert!(std::fs::read(stage.join("session.json")).unwrap() == saved);
+    std::fs::set_permissions(&stage, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_signal_that_means_nothing_ends_nothing() {
+    let home = Home::new();
+    session(&home);
+    std::fs::create_dir_all(home.path("aulos")).unwrap();
+    let args = ["--driver=stepped", "--socket=aulos/control.sock", "--session=stage"];
+    let mut server = home.daemon().args(args).spawn().unwrap();
+    wait_until("it answers", || Client::connect(&home.path("aulos/control.sock")).is_ok());
+    home.say("set tone/level -33");
+    let pid = rustix::process::Pid::from_child(&server);
+    for signal in [rustix::process::Signal::USR1, rustix::process::Signal::USR2] {
+        rustix::process::kill_process(pid, signal).unwrap();
+        home.say("step 64");
+    }
+    home.say("shutdown");
+    assert!(server.wait().unwrap().success());
+    assert!(std::fs::read_to_string(home.path("stage/session.json")).unwrap().contains("-33"));
+}
+
+#[test]
 fn a_box_without_its_session_says_what_is_wrong_and_ends() {
     let home = Home::new();
     home.write("damaged/session.json", "{\"format\": 1, \"name\": 3}");
@@ -137,7 +200,7 @@ fn memory_is_locked_where_that_has_no_limit_and_status_says_so() {
         if let Some(expected) = expected {
             assert!(said.as_ref().is_some_and(|why| why.contains(expected)), "{said:?}");
         }
-        client.command(aulos_protocol::Command::Shutdown).unwrap();
+        client.command(aulos_protocol::Command::Shutdown { discard: false }).unwrap();
         assert!(server.wait().unwrap().success());
     }
 }
