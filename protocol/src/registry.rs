@@ -105,7 +105,7 @@ const DOORS: &[Door] = &[
     ("driver_set", Some("/driver/set"), &["driver", "device", "block"]),
     ("loudness_reset", Some("/loudness/reset"), &["node"]),
     ("step", Some("/sys/step"), &["blocks"]),
-    ("shutdown", Some("/sys/shutdown"), &[]),
+    ("shutdown", Some("/sys/shutdown"), &["discard"]),
     ("hello", Some("/sys/hello"), &["protocol"]),
     ("status", Some("/sys/status"), &[]),
     ("session", Some("/session/show"), &[]),

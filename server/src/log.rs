@@ -62,7 +62,8 @@ fn parse(filter: &str) -> Result<EnvFilter, String> {
     }
     // What decoders say names no file, and they warn of good ones, too. What is damaged is told by us; who wants more
     // asks for it, and what comes later in a filter holds.
-    EnvFilter::try_new(format!("symphonia=off,{filter}")).map_err(|error| no_filter(error.to_string()))
+    EnvFilter::try_new(format!("symphonia=off,{filter}"))
+        .map_err(|error| no_filter(format!("it is no filter: {error}")))
 }
 
 /// What could not be written.

@@ -401,7 +401,13 @@ const BATCHES: &[Row] = &[
     ),
     ("batch", r#"{"commands":[{"method":"undo"}]}"#, Unavailable, "cannot be part of an edit", &[Index(0)]),
     ("batch", r#"{"commands":[{"method":"play"}]}"#, Unavailable, "transport", &[Index(0)]),
-    ("batch", r#"{"commands":[{"method":"shutdown"}]}"#, Unavailable, "cannot be part", &[Index(0)]),
+    (
+        "batch",
+        r#"{"commands":[{"method":"shutdown","params":{}}]}"#,
+        Unavailable,
+        "cannot be part",
+        &[Index(0)],
+    ),
     (
         "batch",
         r#"{"commands":[{"method":"node_add","params":{"kind":"bus","name":"a"}},
