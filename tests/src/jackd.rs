@@ -38,6 +38,8 @@ pub struct Jackd {
     name: String,
     /// The right to the name.
     _own: File,
+    /// How long it waits for a client, in ms.
+    patience: &'static str,
     rate: u32,
     folder: tempfile::TempDir,
 }
@@ -48,9 +50,22 @@ impl Jackd {
     /// # Panics
     /// If it does not.
     pub fn start(rate: u32, block: u32) -> Self {
+        Self::start_with(rate, block, "10000")
+    }
+
+    /// One that waits half a second for a client instead of ten. When a client leaves while it is waited for, the
+    /// server stands for as long; it is for tests in which clients come and go and nothing may be lost.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn start_brisk(rate: u32, block: u32) -> Self {
+        Self::start_with(rate, block, "500")
+    }
+
+    fn start_with(rate: u32, block: u32, patience: &'static str) -> Self {
         let (name, own) = wait_for("a free name", free_name);
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
-        let mut jackd = Self { child: None, name, _own: own, rate, folder };
+        let mut jackd = Self { child: None, name, _own: own, rate, patience, folder };
         jackd.again(block);
         jackd
     }
@@ -64,7 +79,7 @@ impl Jackd {
         let errors = log.try_clone().unwrap_or_else(|e| panic!("{e}"));
         let child = self
             .tool("jackd")
-            .args(["-r", "-S", "-t", "10000", "-n", &self.name, "-d", "dummy"])
+            .args(["-r", "-S", "-t", self.patience, "-n", &self.name, "-d", "dummy"])
             .args(["-r", &self.rate.to_string(), "-p", &block.to_string()])
             .stdin(Stdio::null())
             .stdout(log)

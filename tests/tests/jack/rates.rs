@@ -60,7 +60,7 @@ fn it_hears_the_session_resampled_and_is_told_so() {
 #[test]
 fn a_session_of_another_rate_is_played_on_without_a_loss() {
     let dir = tempfile::tempdir().unwrap();
-    let jackd = Jackd::start(48_000, 256);
+    let jackd = Jackd::start_brisk(48_000, 256);
     let server = jackd.aulosd(["--driver", "jack"]);
     assert_eq!(driver(&server).other_rate, None);
     for (name, rate, other) in [("other", 44_100, Some(48_000)), ("same", 48_000, None)] {
