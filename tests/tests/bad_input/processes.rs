@@ -250,7 +250,7 @@ fn a_command_line_that_makes_no_sense_starts_no_server() {
         (&["--rate", "7999"], 1, "8000 to 384000 Hz"),
         (&["--driver", "offline"], 1, "--frames FRAMES"),
         (&["--capture", "/nowhere/x.wav"], 1, "no folder /nowhere"),
-        (&["--capture", "/tmp"], 1, "which format"),
+        (&["--capture", "/tmp"], 1, "does not say which format"),
         (&["--capture", &path("x.wav"), "--playback", "0"], 1, "--playback"),
         (&["--capture", &path("x.flac"), "--playback", "9"], 1, "9 channels"),
         (&["--session", &path("missing")], 1, "no session in"),
