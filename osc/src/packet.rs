@@ -1,4 +1,4 @@
-//! Packets, read leniently: much that is sent is not quite OSC. `rosc` reads what [`repair`] has put in order.
+//! Packets, read leniently: much that is sent is not quite OSC. `rosc` reads what is put in order here first.
 
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime};
 
