@@ -160,7 +160,7 @@ fn a_server_that_stops_in_the_middle_of_a_request_stops_nothing_here() {
 
 #[test]
 fn links_to_a_client_that_goes_come_back_with_it_unless_they_were_undone_by_hand() {
-    let jackd = Jackd::start(48_000, 256);
+    let jackd = Jackd::start_brisk(48_000, 256);
     let server = jackd.aulosd(["--driver", "jack"]);
     server.ok("node add input mic");
     wait_for("the input's ports", || jackd.ports().contains("aulos:mic/R").then_some(()));

@@ -73,7 +73,7 @@ fn another_session_has_its_ports_without_an_edit() {
 
 #[test]
 fn a_port_that_is_made_anew_is_connected_again() {
-    let jackd = Jackd::start(48_000, 256);
+    let jackd = Jackd::start_brisk(48_000, 256);
     let server = start(&jackd);
     wait_ports(&jackd, &["output/L", "output/R"]);
     let mut flapper = jackd.talk(env!("CARGO_BIN_EXE_jack-flapper"));
