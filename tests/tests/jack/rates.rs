@@ -58,13 +58,17 @@ fn it_hears_the_session_resampled_and_is_told_so() {
 }
 
 #[test]
-fn a_session_of_another_rate_is_played_on() {
-    let jackd = Jackd::start_brisk(48_000, 256);
-    let server = jackd.aulosd(["--driver", "jack"]);
-    assert_eq!(driver(&server).other_rate, None);
-    for (name, rate, other) in [("other", 44_100, Some(48_000)), ("same", 48_000, None)] {
+fn a_session_of_another_rate_is_played_on_without_a_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, first, then, other) in
+        [("other", 48_000, 44_100, Some(48_000)), ("same", 44_100, 48_000, None)]
+    {
+        // One for each: a recorder that leaves a server in synchronous mode has it stand now and then.
+        let jackd = Jackd::start_brisk(48_000, 256);
+        let server = jackd.aulosd(["--driver", "jack", "--rate", &format!("{first}")]);
+        assert_eq!(driver(&server).other_rate.is_some(), other.is_none());
         let folder = server.folder().join(name);
-        server.ok(&format!("session new {} --rate {rate} --discard", folder.display()));
+        server.ok(&format!("session new {} --rate {then} --discard", folder.display()));
         hum(&server);
         wait_for("the driver", || {
             let status = driver(&server);
@@ -73,6 +77,12 @@ fn a_session_of_another_rate_is_played_on() {
         wait_for("the ports", || jackd.ports().contains("aulos:output/R").then_some(()));
         let before = driver(&server).frame.0;
         wait_for("the tone", || (driver(&server).frame.0 > before + 24_000).then_some(()));
+        let recorder = jackd.record(RECORDER, &dir.path().join(name), &["aulos:output/L"]);
+        let before = driver(&server).frame.0;
+        wait_for("two seconds", || (driver(&server).frame.0 > before + 96_000).then_some(()));
+        let status = driver(&server);
+        assert_eq!((status.losses, status.lost), (0, None));
+        is_the_hum(&recorder.finish(), 48_000.0);
     }
 }
 
