@@ -201,7 +201,7 @@ impl Device for Jack {
     fn tend(&mut self, wanted: &Wanted, frame: u64) -> Result<(), Loss> {
         if !self.shared.gone.load(Relaxed) {
             self.patch(wanted, frame);
-            self.ports.look(self.client.as_client(), &self.shared.registered());
+            self.ports.look(self.client.as_client(), self.shared.registered());
         }
         // Asked again: what was seen of a server that dies meanwhile must not be remembered.
         if self.shared.gone.load(Relaxed) {

@@ -66,13 +66,13 @@ const MOST_PENDING: usize = 64;
 impl Own {
     /// Looks at the connections as they are. What leads to a port that is not there any more waits for it.
     /// So does what leads to one of those that are new: it is another port of the same name.
-    fn look(&mut self, client: &Client, new: &BTreeSet<String>) {
+    fn look(&mut self, client: &Client, new: &BTreeMap<String, u32>) {
         let now: BTreeSet<String> = self.port.get_connections().into_iter().collect();
         self.seen.retain(|foreign, missed| {
             if now.contains(foreign) {
                 return true;
             }
-            if new.contains(foreign) || client.port_by_name(foreign).is_none() {
+            if new.contains_key(foreign) || client.port_by_name(foreign).is_none() {
                 if self.pending.len() < MOST_PENDING {
                     self.pending.insert(foreign.clone());
                 }
@@ -108,6 +108,8 @@ pub struct Ports {
     wanted: Option<Wanted>,
     /// The engine's frame, as it was last.
     frame: u64,
+    /// Ports that were registered lately, and for how many looks they count as new.
+    new: BTreeMap<String, u32>,
     refused: BTreeSet<Key>,
 }
 
@@ -124,6 +126,7 @@ impl Ports {
             connect,
             wanted: None,
             frame: 0,
+            new: BTreeMap::new(),
             refused: BTreeSet::new(),
         };
         (ports, Ends { turns: incoming, home: outgoing })
@@ -289,11 +292,18 @@ impl Ports {
     }
 
     /// Looks at the connections as they are; `new` are the ports that were registered since the last time.
-    pub fn look(&mut self, client: &Client, new: &BTreeSet<String>) {
+    /// They stay new for some looks: the server may still tell of a connection of the port before.
+    pub fn look(&mut self, client: &Client, new: BTreeSet<String>) {
+        self.new.extend(new.into_iter().map(|name| (name, GONE)));
+        let new = &self.new;
         self.own.values_mut().filter(|own| own.goes.is_none()).for_each(|own| own.look(client, new));
-        if !new.is_empty() {
+        if !self.new.is_empty() {
             self.connect(client);
         }
+        self.new.retain(|_, looks| {
+            *looks -= 1;
+            *looks > 0
+        });
     }
 
     /// Remembers the connections as they were seen.
