@@ -35,7 +35,7 @@ impl NotificationHandler for Notices {
     }
 
     fn port_registration(&mut self, client: &Client, port: PortId, is_there: bool) {
-        if is_there && let Some(name) = client.port_by_id(port).and_then(|port| port.name().ok()) {
+        if !is_there && let Some(name) = client.port_by_id(port).and_then(|port| port.name().ok()) {
             self.shared.note(name);
         }
         self.shared.patched.store(true, Relaxed);

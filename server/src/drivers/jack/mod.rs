@@ -41,24 +41,24 @@ struct Shared {
     patched: AtomicBool,
     /// Set when latencies have changed.
     relatencied: AtomicBool,
-    /// Ports that were registered since this was looked at last.
-    registered: Mutex<BTreeSet<String>>,
+    /// Ports that have gone since this was looked at last.
+    unregistered: Mutex<BTreeSet<String>>,
 }
 
 impl Shared {
-    /// Notes that a port of this name was registered.
+    /// Notes that the port of this name has gone.
     fn note(&self, name: String) {
         /// More come only if nobody has looked for long.
         const MOST: usize = 4096;
-        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        if registered.len() < MOST {
-            registered.insert(name);
+        let mut unregistered = self.unregistered.lock().unwrap_or_else(PoisonError::into_inner);
+        if unregistered.len() < MOST {
+            unregistered.insert(name);
         }
     }
 
     /// The names that were noted since this was asked last.
-    fn registered(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.registered.lock().unwrap_or_else(PoisonError::into_inner))
+    fn unregistered(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.unregistered.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -201,7 +201,7 @@ impl Device for Jack {
     fn tend(&mut self, wanted: &Wanted, frame: u64) -> Result<(), Loss> {
         if !self.shared.gone.load(Relaxed) {
             self.patch(wanted, frame);
-            self.ports.look(self.client.as_client(), self.shared.registered());
+            self.ports.look(self.client.as_client(), self.shared.unregistered());
         }
         // Asked again: what was seen of a server that dies meanwhile must not be remembered.
         if self.shared.gone.load(Relaxed) {

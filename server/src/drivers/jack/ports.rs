@@ -65,14 +65,14 @@ const MOST_PENDING: usize = 64;
 
 impl Own {
     /// Looks at the connections as they are. What leads to a port that is not there any more waits for it.
-    /// So does what leads to one of those that are new: it is another port of the same name.
-    fn look(&mut self, client: &Client, new: &BTreeMap<String, u32>) {
+    /// So does what led to one that has gone: if one of its name is there, that is another.
+    fn look(&mut self, client: &Client, gone: &BTreeMap<String, u32>) {
         let now: BTreeSet<String> = self.port.get_connections().into_iter().collect();
         self.seen.retain(|foreign, missed| {
             if now.contains(foreign) {
                 return true;
             }
-            if new.contains_key(foreign) || client.port_by_name(foreign).is_none() {
+            if gone.contains_key(foreign) || client.port_by_name(foreign).is_none() {
                 if self.pending.len() < MOST_PENDING {
                     self.pending.insert(foreign.clone());
                 }
@@ -108,8 +108,8 @@ pub struct Ports {
     wanted: Option<Wanted>,
     /// The engine's frame, as it was last.
     frame: u64,
-    /// Ports that were registered lately, and for how many looks they count as new.
-    new: BTreeMap<String, u32>,
+    /// Ports that have gone lately, and for how many looks they count as gone.
+    gone: BTreeMap<String, u32>,
     refused: BTreeSet<Key>,
 }
 
@@ -126,7 +126,7 @@ impl Ports {
             connect,
             wanted: None,
             frame: 0,
-            new: BTreeMap::new(),
+            gone: BTreeMap::new(),
             refused: BTreeSet::new(),
         };
         (ports, Ends { turns: incoming, home: outgoing })
@@ -291,16 +291,16 @@ impl Ports {
         }
     }
 
-    /// Looks at the connections as they are; `new` are the ports that were registered since the last time.
-    /// They stay new for some looks: the server may still tell of a connection of the port before.
-    pub fn look(&mut self, client: &Client, new: BTreeSet<String>) {
-        self.new.extend(new.into_iter().map(|name| (name, GONE)));
-        let new = &self.new;
-        self.own.values_mut().filter(|own| own.goes.is_none()).for_each(|own| own.look(client, new));
-        if !self.new.is_empty() {
+    /// Looks at the connections as they are; `gone` are the ports that have gone since the last time. They count as gone
+    /// for some looks, as the server may still tell of their connections.
+    pub fn look(&mut self, client: &Client, gone: BTreeSet<String>) {
+        self.gone.extend(gone.into_iter().map(|name| (name, GONE)));
+        let gone = &self.gone;
+        self.own.values_mut().filter(|own| own.goes.is_none()).for_each(|own| own.look(client, gone));
+        if !self.gone.is_empty() {
             self.connect(client);
         }
-        self.new.retain(|_, looks| {
+        self.gone.retain(|_, looks| {
             *looks -= 1;
             *looks > 0
         });
