@@ -274,7 +274,8 @@ impl Ports {
     fn connect(&mut self, client: &Client) {
         for ((way, _), own) in &mut self.own {
             let Ok(name) = own.port.name() else { continue };
-            own.pending.retain(|foreign| {
+            let Own { pending, seen, .. } = own;
+            pending.retain(|foreign| {
                 if client.port_by_name(foreign).is_none() {
                     return true;
                 }
@@ -283,7 +284,10 @@ impl Ports {
                     Way::In => (foreign.as_str(), name.as_str()),
                 };
                 match client.connect_ports_by_name(from, to) {
-                    Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
+                    // Not to be forgotten if the other side goes before it is looked at.
+                    Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {
+                        seen.insert(foreign.clone(), 0);
+                    }
                     Err(error) => tracing::warn!("{from} is not connected to {to}: {error}"),
                 }
                 false
