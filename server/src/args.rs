@@ -6,9 +6,22 @@ use aulos_protocol::{
     Error, ErrorCode, Rate,
     config::{self, Config, Form},
 };
-use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 
 use crate::{control, drivers};
+
+/// Has a flag take `=false`, too, so that it can take back what a file says.
+fn switch(flag: Arg) -> Arg {
+    flag.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .value_name("true|false")
+        .value_parser(clap::value_parser!(bool))
+        .default_value("false")
+        .default_missing_value("true")
+        .hide_default_value(true)
+        .hide_possible_values(true)
+}
 
 /// An audio server in which everything that makes, changes or carries sound is a patchable node. Controlled by
 /// aulosctl.
@@ -17,6 +30,7 @@ use crate::{control, drivers};
 /// comes before the environment, then $XDG_CONFIG_HOME/aulos/aulos.toml, /etc/aulos/aulos.toml, and the defaults.
 #[derive(Debug, Parser)]
 #[command(name = "aulosd", version)]
+#[command(mut_arg("no_connect", switch), mut_arg("play", switch), mut_arg("no_memory_lock", switch))]
 pub struct Args {
     /// The configuration file to read instead of the usual ones [default: $AULOS_CONFIG, if it is set]
     #[arg(long, value_name = "FILE")]
@@ -55,15 +69,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "aulos")]
     jack_name: String,
     /// Leaves the JACK ports of outputs unconnected; --no-connect=false connects them, whatever the configuration says
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        value_name = "true|false",
-        default_value_t = false,
-        default_missing_value = "true",
-        hide_default_value = true
-    )]
+    #[arg(long)]
     no_connect: bool,
     /// Channels that the driver plays; of JACK, as many as the session's outputs use
     #[arg(long, value_name = "CHANNELS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
@@ -73,27 +79,11 @@ pub struct Args {
     record: u16,
     /// Starts with the transport rolling, as soon as the audio files are read ahead; --play=false does not, whatever
     /// the configuration says
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        value_name = "true|false",
-        default_value_t = false,
-        default_missing_value = "true",
-        hide_default_value = true
-    )]
+    #[arg(long)]
     play: bool,
     /// Leaves memory unlocked, so that the kernel may take it away; else all is locked, where there is no limit.
     /// --no-memory-lock=false locks it, whatever the configuration says
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        value_name = "true|false",
-        default_value_t = false,
-        default_missing_value = "true",
-        hide_default_value = true
-    )]
+    #[arg(long)]
     no_memory_lock: bool,
     /// Writes what the driver plays to a file: .flac (24 bit) or .wav (32-bit float)
     #[arg(long, value_name = "FILE")]

@@ -78,7 +78,9 @@ impl Jackd {
         let log = File::create(self.folder.path().join("log")).unwrap_or_else(|e| panic!("{e}"));
         let errors = log.try_clone().unwrap_or_else(|e| panic!("{e}"));
         let child = self
-            .tool("jackd")
+            .tool("setpriv")
+            // It does not outlive a test that is killed, or the next one of its name would speak to it.
+            .args(["--pdeathsig=KILL", "jackd"])
             .args(["-r", "-S", "-t", self.patience, "-n", &self.name, "-d", "dummy"])
             .args(["-r", &self.rate.to_string(), "-p", &block.to_string()])
             .stdin(Stdio::null())
@@ -86,7 +88,9 @@ impl Jackd {
             .stderr(errors)
             .spawn();
         self.child = Some(child.unwrap_or_else(|e| panic!("jackd is installed by make deps: {e}")));
-        wait_for("the JACK server", || self.ports().contains("system:playback_2").then_some(()));
+        wait_for("the JACK server", || {
+            self.attempt("jack_lsp", &[])?.contains("system:playback_2").then_some(())
+        });
     }
 
     /// What names this server to its clients.
@@ -100,13 +104,41 @@ impl Jackd {
         process
     }
 
-    /// What `program` prints, whether it succeeds or not.
+    /// What `program` prints, if it succeeds: while the server waits for a client it takes no other.
+    fn attempt(&self, program: &str, args: &[&str]) -> Option<String> {
+        let output = self.tool(program).args(args).stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|e| panic!("{program} is installed by make test: {e}"));
+        output.status.success().then(|| text(&output.stdout))
+    }
+
+    /// What `program` prints once it succeeds.
     ///
     /// # Panics
-    /// If it cannot be run.
+    /// If it does not, or cannot be run.
     pub fn run(&self, program: &str, args: &[&str]) -> String {
-        let output = self.tool(program).args(args).stdin(Stdio::null()).output();
-        text(&output.unwrap_or_else(|e| panic!("{program}: {e}")).stdout)
+        wait_for(program, || self.attempt(program, args))
+    }
+
+    /// Connects two ports.
+    ///
+    /// # Panics
+    /// If that does not work.
+    pub fn connect(&self, from: &str, to: &str) {
+        wait_for("the link", || {
+            self.attempt("jack_connect", &[from, to]);
+            self.links(from).iter().any(|link| link == to).then_some(())
+        });
+    }
+
+    /// Undoes a connection.
+    ///
+    /// # Panics
+    /// If that does not work.
+    pub fn disconnect(&self, from: &str, to: &str) {
+        wait_for("the end of the link", || {
+            self.attempt("jack_disconnect", &[from, to]);
+            (!self.links(from).iter().any(|link| link == to)).then_some(())
+        });
     }
 
     /// Starts `program`, which is ended when the answer is dropped.

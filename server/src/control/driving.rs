@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
         mpsc::sync_channel,
     },
@@ -186,16 +187,26 @@ impl Control {
             LOOKING.fetch_sub(1, Relaxed);
             return answer(Err(Error::io("start a thread", &error)));
         }
+        // Shared, as it must not go with a thread that cannot be started.
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let tell = {
+            let answer = answer.clone();
+            move |outcome| {
+                if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    answer(outcome);
+                }
+            }
+        };
+        let told = tell.clone();
         let waits = start(Box::new(move || {
-            answer(match drivers.recv_timeout(PATIENCE) {
+            told(match drivers.recv_timeout(PATIENCE) {
                 Ok(Ok(drivers)) => Ok(Reply::Drivers { drivers }),
                 Ok(Err(_)) => Err(Error::new(ErrorCode::Internal, "looking at the drivers panicked")),
                 Err(_) => Err(hangs()),
             });
         }));
         if let Err(error) = waits {
-            // The answer went with the thread: whoever asked is told that there is none.
-            tracing::error!("could not start a thread: {error}");
+            tell(Err(Error::io("start a thread", &error)));
         }
     }
 }

@@ -205,8 +205,8 @@ fn the_default_device_records_and_plays() {
         port.unwrap_or_else(|| panic!("{client} has no port: {ports}"))
     });
     // The dummy device is silent: what the device plays is what it records.
-    jackd.run("jack_disconnect", &["system:capture_1", &records]);
-    jackd.run("jack_connect", &[&plays, &records]);
+    jackd.disconnect("system:capture_1", &records);
+    jackd.connect(&plays, &records);
     server.ok("set in gain -20dB");
     server.ok("node add tone hum level=-20dB");
     server.ok("link hum master");

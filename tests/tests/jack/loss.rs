@@ -66,9 +66,9 @@ fn the_graph_goes_on_and_ports_and_links_come_back() {
     let ours = ["aulos:mic/L", "aulos:mic/R", "aulos:output/L", "aulos:output/R"];
     wait_for("the input's ports", || jackd.ports().contains("aulos:mic/R").then_some(()));
     // Other links than those that are made by themselves.
-    jackd.run("jack_disconnect", &["aulos:output/L", "system:playback_1"]);
-    jackd.run("jack_connect", &["aulos:output/R", "system:playback_1"]);
-    jackd.run("jack_connect", &["system:capture_2", "aulos:mic/L"]);
+    jackd.disconnect("aulos:output/L", "system:playback_1");
+    jackd.connect("aulos:output/R", "system:playback_1");
+    jackd.connect("system:capture_2", "aulos:mic/L");
     let links = |jackd: &Jackd| ours.map(|port| jackd.links(port));
     let expected = [vec!["system:capture_2"], vec![], vec![], vec!["system:playback_1", "system:playback_2"]]
         .map(|links| links.into_iter().map(str::to_owned).collect::<Vec<_>>());
@@ -109,7 +109,7 @@ fn a_server_that_ends_in_order_is_taken_up_again_with_its_links() {
     let server = jackd.aulosd(["--driver", "jack", "--no-connect"]);
     wait_for("the ports", || jackd.ports().contains("aulos:output/R").then_some(()));
     assert_eq!(jackd.links("aulos:output/L"), [""; 0]);
-    jackd.run("jack_connect", &["aulos:output/L", "system:playback_2"]);
+    jackd.connect("aulos:output/L", "system:playback_2");
     let seen = driver(&server);
     wait(&server, "some cycles", |status| status.cycles > seen.cycles + 100);
     jackd.terminate();
@@ -175,14 +175,14 @@ fn links_to_a_client_that_goes_come_back_with_it_unless_they_were_undone_by_hand
         wait(&server, "a second", |status| status.frame.0 > seen.frame.0 + 48_000);
     };
     let metro = begin();
-    jackd.run("jack_connect", &[clicks, ours]);
+    jackd.connect(clicks, ours);
     settled();
     drop(metro);
     wait_for("its end", || (!jackd.ports().contains(clicks)).then_some(()));
     settled();
     let metro = begin();
     wait_for("the link", || (jackd.links(ours) == [clicks]).then_some(()));
-    jackd.run("jack_disconnect", &[clicks, ours]);
+    jackd.disconnect(clicks, ours);
     settled();
     drop(metro);
     wait_for("its end", || (!jackd.ports().contains(clicks)).then_some(()));

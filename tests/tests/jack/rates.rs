@@ -95,7 +95,7 @@ fn what_it_plays_and_records_is_later_by_the_filters() {
         let server = jackd.aulosd(["--driver", "jack"]);
         server.ok("node add input mic");
         wait_for("the ports", || jackd.ports().contains("aulos:mic/L").then_some(()));
-        jackd.run("jack_connect", &["system:capture_1", "aulos:mic/L"]);
+        jackd.connect("system:capture_1", "aulos:mic/L");
         wait_for("the latencies", || {
             let status = driver(&server);
             let seen = (status.playback_latency.0, status.capture_latency.0);
