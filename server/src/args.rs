@@ -10,8 +10,11 @@ use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, parser::Value
 
 use crate::{control, drivers};
 
-/// Has a flag take `=false`, too, so that it can take back what a file says.
+/// Has the flags that a file can set take `=false`, too, so that it can be taken back.
 fn switch(flag: Arg) -> Arg {
+    if !["no_connect", "play", "no_memory_lock"].contains(&flag.get_id().as_str()) {
+        return flag;
+    }
     flag.action(ArgAction::Set)
         .num_args(0..=1)
         .require_equals(true)
@@ -30,7 +33,7 @@ fn switch(flag: Arg) -> Arg {
 /// comes before the environment, then $XDG_CONFIG_HOME/aulos/aulos.toml, /etc/aulos/aulos.toml, and the defaults.
 #[derive(Debug, Parser)]
 #[command(name = "aulosd", version)]
-#[command(mut_arg("no_connect", switch), mut_arg("play", switch), mut_arg("no_memory_lock", switch))]
+#[command(mut_args(switch))]
 pub struct Args {
     /// The configuration file to read instead of the usual ones [default: $AULOS_CONFIG, if it is set]
     #[arg(long, value_name = "FILE")]

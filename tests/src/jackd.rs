@@ -1,4 +1,4 @@
-//! Real JACK servers, each private to its test.
+//! Real JACK servers, one at a time.
 
 use std::{
     ffi::OsStr,
@@ -13,6 +13,8 @@ use crate::server::{Server, text};
 
 /// How long anything may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What the servers are called.
+const NAME: &str = "aulos-test";
 /// How long a server may take to end in order.
 const ORDERLY: Duration = Duration::from_secs(5);
 
@@ -35,9 +37,7 @@ pub fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
 /// of another is never of a cycle before.
 pub struct Jackd {
     child: Option<Child>,
-    name: String,
-    /// The right to the name.
-    _own: File,
+    _turn: File,
     /// How long it waits for a client, in ms.
     patience: &'static str,
     rate: u32,
@@ -63,9 +63,9 @@ impl Jackd {
     }
 
     fn start_with(rate: u32, block: u32, patience: &'static str) -> Self {
-        let (name, own) = wait_for("a free name", free_name);
+        let turn = turn();
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
-        let mut jackd = Self { child: None, name, _own: own, rate, patience, folder };
+        let mut jackd = Self { child: None, _turn: turn, rate, patience, folder };
         jackd.again(block);
         jackd
     }
@@ -81,7 +81,7 @@ impl Jackd {
             .tool("setpriv")
             // It does not outlive a test that is killed, or the next one of its name would speak to it.
             .args(["--pdeathsig=KILL", "jackd"])
-            .args(["-r", "-S", "-t", self.patience, "-n", &self.name, "-d", "dummy"])
+            .args(["-r", "-S", "-t", self.patience, "-n", NAME, "-d", "dummy"])
             .args(["-r", &self.rate.to_string(), "-p", &block.to_string()])
             .stdin(Stdio::null())
             .stdout(log)
@@ -95,7 +95,7 @@ impl Jackd {
 
     /// What names this server to its clients.
     pub fn environment(&self) -> [(&'static str, &OsStr); 2] {
-        [("JACK_DEFAULT_SERVER", OsStr::new(&self.name)), ("JACK_NO_AUDIO_RESERVATION", OsStr::new("1"))]
+        [("JACK_DEFAULT_SERVER", OsStr::new(NAME)), ("JACK_NO_AUDIO_RESERVATION", OsStr::new("1"))]
     }
 
     fn tool(&self, program: impl AsRef<OsStr>) -> Process {
@@ -245,17 +245,14 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap_or_else(|e| panic!("{e}"));
 }
 
-/// A name that no other test uses, and the right to it. JACK has room for eight servers, and what one that was killed
-/// has left there goes only when another one has its name: so there are few, which are used again.
-fn free_name() -> Option<(String, File)> {
+/// The right to run a server, which one test has at a time: clients of one name are confused with each other even if
+/// they are those of two servers, as the sockets by which servers speak to them are named after them only.
+fn turn() -> File {
     use rustix::fs::{FlockOperation, flock};
-    (0..6).find_map(|n| {
-        let name = format!("aulos-test-{n}");
-        let lock =
-            File::create(std::env::temp_dir().join(format!("{name}.lock"))).unwrap_or_else(|e| panic!("{e}"));
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
-        Some((name, lock))
-    })
+    let path = std::env::temp_dir().join("aulos-test-jack.lock");
+    let lock = File::create(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    flock(&lock, FlockOperation::LockExclusive).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    lock
 }
 
 /// Ends a process in order, or else by force.

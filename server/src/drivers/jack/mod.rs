@@ -201,7 +201,12 @@ impl Device for Jack {
     fn tend(&mut self, wanted: &Wanted, frame: u64) -> Result<(), Loss> {
         if !self.shared.gone.load(Relaxed) {
             self.patch(wanted, frame);
-            self.ports.look(self.client.as_client(), self.shared.unregistered());
+            let client = self.client.as_client();
+            if self.ports.look(client, self.shared.unregistered()) {
+                // The server answers after it has told, and we have heard, of all that came before: whether a port has
+                // gone and another of its name has come is known by the next look.
+                calls::recompute_latencies(client);
+            }
         }
         // Asked again: what was seen of a server that dies meanwhile must not be remembered.
         if self.shared.gone.load(Relaxed) {

@@ -51,8 +51,8 @@ struct Own {
     goes: Option<u64>,
     /// Whether the audio thread was told to give it back.
     called: bool,
-    /// Foreign ports to which it is to be connected when they are there.
-    pending: BTreeSet<String>,
+    /// Foreign ports to which it is to be connected when they are there, and how often that has failed.
+    pending: BTreeMap<String, u32>,
     /// Foreign ports to which it was connected, and how often in a row it was seen that it is not.
     seen: BTreeMap<String, u32>,
 }
@@ -60,33 +60,39 @@ struct Own {
 /// How often a connection must be seen to be gone, the foreign port still being there, until it is taken as
 /// disconnected by hand: a server that ends takes connections away before it says so.
 const GONE: u32 = 10;
+/// How often a connection may fail until it is given up: a port that goes can be seen for some time.
+const FAILURES: u32 = 10;
 /// How many foreign ports that are not there are remembered for a port.
 const MOST_PENDING: usize = 64;
 
 impl Own {
     /// Looks at the connections as they are. What leads to a port that is not there any more waits for it.
-    /// So does what led to one that has gone: if one of its name is there, that is another.
-    fn look(&mut self, client: &Client, gone: &BTreeMap<String, u32>) {
+    /// So does what led to one that has gone: if one of its name is there, that is another. Whether a connection is
+    /// missed that was there the last time.
+    fn look(&mut self, client: &Client, gone: &BTreeMap<String, u32>) -> bool {
         let now: BTreeSet<String> = self.port.get_connections().into_iter().collect();
+        let mut news = false;
         self.seen.retain(|foreign, missed| {
             if now.contains(foreign) {
                 return true;
             }
             if gone.contains_key(foreign) || client.port_by_name(foreign).is_none() {
                 if self.pending.len() < MOST_PENDING {
-                    self.pending.insert(foreign.clone());
+                    self.pending.insert(foreign.clone(), 0);
                 }
                 return false;
             }
             *missed += 1;
+            news |= *missed == 1;
             *missed < GONE
         });
         self.seen.extend(now.into_iter().map(|foreign| (foreign, 0)));
+        news
     }
 
     /// All that it is, or is to be, connected to.
     fn links(&self) -> BTreeSet<String> {
-        self.seen.keys().chain(&self.pending).cloned().collect()
+        self.seen.keys().chain(self.pending.keys()).cloned().collect()
     }
 }
 
@@ -108,6 +114,8 @@ pub struct Ports {
     wanted: Option<Wanted>,
     /// The engine's frame, as it was last.
     frame: u64,
+    /// The frame at which connections were looked at last.
+    looked: Option<u64>,
     /// Ports that have gone lately, and for how many looks they count as gone.
     gone: BTreeMap<String, u32>,
     refused: BTreeSet<Key>,
@@ -126,6 +134,7 @@ impl Ports {
             connect,
             wanted: None,
             frame: 0,
+            looked: None,
             gone: BTreeMap::new(),
             refused: BTreeSet::new(),
         };
@@ -144,7 +153,8 @@ impl Ports {
             self.wanted = Some(wanted.clone());
         }
         self.call_back(frame);
-        if news || changed {
+        let again = self.own.values().any(|own| own.pending.values().any(|failures| *failures > 0));
+        if news || changed || again {
             self.connect(client);
         }
         changed
@@ -222,7 +232,8 @@ impl Ports {
         };
         // There was room, and only this thread fills it.
         let _ = self.turns.push(turn);
-        let pending = self.remembered.of(key).unwrap_or_else(|| self.hardware(client, key));
+        let links = self.remembered.of(key).unwrap_or_else(|| self.hardware(client, key));
+        let pending = links.into_iter().map(|foreign| (foreign, 0)).collect();
         let own =
             Own { port, name: name.to_owned(), goes: None, called: false, pending, seen: BTreeMap::new() };
         self.own.insert(key, own);
@@ -275,7 +286,7 @@ impl Ports {
         for ((way, _), own) in &mut self.own {
             let Ok(name) = own.port.name() else { continue };
             let Own { pending, seen, .. } = own;
-            pending.retain(|foreign| {
+            pending.retain(|foreign, failures| {
                 if client.port_by_name(foreign).is_none() {
                     return true;
                 }
@@ -287,20 +298,34 @@ impl Ports {
                     // Not to be forgotten if the other side goes before it is looked at.
                     Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {
                         seen.insert(foreign.clone(), 0);
+                        return false;
                     }
-                    Err(error) => tracing::warn!("{from} is not connected to {to}: {error}"),
+                    Err(error) => {
+                        *failures += 1;
+                        if *failures == FAILURES {
+                            tracing::warn!("{from} is not connected to {to}: {error}");
+                        }
+                    }
                 }
-                false
+                *failures < FAILURES
             });
         }
     }
 
     /// Looks at the connections as they are; `gone` are the ports that have gone since the last time. They count as gone
-    /// for some looks, as the server may still tell of their connections.
-    pub fn look(&mut self, client: &Client, gone: BTreeSet<String>) {
+    /// for some looks, as the server may still tell of their connections. Whether a connection is missed that was there
+    /// the last time.
+    pub fn look(&mut self, client: &Client, gone: BTreeSet<String>) -> bool {
         self.gone.extend(gone.into_iter().map(|name| (name, GONE)));
+        // The server tells of connections as they were when its last cycle began: before another one nothing is new,
+        // however long it takes.
+        if self.looked == Some(self.frame) {
+            return false;
+        }
+        self.looked = Some(self.frame);
         let gone = &self.gone;
-        self.own.values_mut().filter(|own| own.goes.is_none()).for_each(|own| own.look(client, gone));
+        let looked_at = self.own.values_mut().filter(|own| own.goes.is_none());
+        let news = looked_at.fold(false, |news, own| own.look(client, gone) || news);
         if !self.gone.is_empty() {
             self.connect(client);
         }
@@ -308,6 +333,7 @@ impl Ports {
             *looks -= 1;
             *looks > 0
         });
+        news
     }
 
     /// Remembers the connections as they were seen.
