@@ -74,10 +74,10 @@ pub struct Args {
     /// Leaves the JACK ports of outputs unconnected; --no-connect=false connects them, whatever the configuration says
     #[arg(long)]
     no_connect: bool,
-    /// Channels that the driver plays; of JACK, as many as the session's outputs use
+    /// Channels that the driver plays; a device has as many as the session's outputs use, ALSA at least these
     #[arg(long, value_name = "CHANNELS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     playback: u16,
-    /// Channels that the driver records, where there is a device; else they are silent
+    /// Channels that the driver records, as above; without a device they are silent, and 0 records nothing
     #[arg(long, value_name = "CHANNELS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     record: u16,
     /// Starts with the transport rolling, as soon as the audio files are read ahead; --play=false does not, whatever

@@ -1,14 +1,16 @@
 //! The log: what is let through, and where it goes.
 //!
-//! It goes to stderr, which may be a full disk, or a pipe that nobody reads any more. What cannot be written there is
-//! counted and left out, as the sound must not depend on it.
+//! It goes to stderr, which may be a full disk, or a pipe or a terminal that nobody reads any more. A thread of its own
+//! writes it, so that nobody waits; what cannot be written is counted and left out, as the sound must not depend on it.
 
 use std::{
     io::{self, IsTerminal, Write},
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
+    time::Duration,
 };
 
 use aulos_protocol::{Error, ErrorCode};
@@ -17,21 +19,52 @@ use tracing_subscriber::EnvFilter;
 /// The crates whose words a filter may name without a level, for all that they have to say.
 const TARGETS: [&str; 5] = ["aulosd", "aulos_server", "aulos_engine", "aulos_nodes", "aulos_protocol"];
 
+/// How many lines wait for stderr; what comes when there are as many is left out.
+const MOST_LINES: usize = 1024;
+
+/// What the thread is told that writes.
+enum Turn {
+    Line(Vec<u8>),
+    /// To say when all that came before is written.
+    Finish(SyncSender<()>),
+}
+
+static QUEUE: OnceLock<SyncSender<Turn>> = OnceLock::new();
+
 /// Lets what `filter` lets through go to stderr from now on.
 ///
 /// # Errors
-/// `InvalidArgument` for what is no filter, or if there is a log already.
+/// `InvalidArgument` for what is no filter, or if there is a log already; `Io` if there can be no thread for it.
 pub fn start(filter: &str) -> Result<(), Error> {
     let invalid = |why: String| Error::new(ErrorCode::InvalidArgument, why);
+    let filter = parse(filter).map_err(invalid)?;
+    let (queue, lines) = sync_channel(MOST_LINES);
+    std::thread::Builder::new()
+        .name("aulos-log".into())
+        .spawn(move || write_all(&lines, Lines { to: io::stderr(), lost: &LOST }))
+        .map_err(|error| Error::io("start the thread of the log", &error))?;
+    let queue = QUEUE.get_or_init(|| queue);
     tracing_subscriber::fmt()
-        .with_env_filter(parse(filter).map_err(invalid)?)
-        .with_writer(|| Lines { to: io::stderr(), lost: &LOST })
+        .with_env_filter(filter)
+        .with_writer(|| Queued { queue, lost: &LOST })
         // They would be printed to the same stderr, with a panic if that fails.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .try_init()
         .map_err(|error| invalid(error.to_string()))
+}
+
+/// Waits until what was logged is written, but not for ever. To be called before the process ends.
+pub fn finish() {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let (written, all) = sync_channel(1);
+    if let Some(queue) = QUEUE.get()
+        && queue.try_send(Turn::Finish(written)).is_ok()
+    {
+        // Where nobody reads there is nothing more to do.
+        let _ = all.recv_timeout(PATIENCE);
+    }
 }
 
 /// Why the log could not be written, if that has happened since this was asked last.
@@ -74,6 +107,48 @@ struct Lost {
 
 static LOST: Lost = Lost { lines: AtomicU64::new(0), failure: Mutex::new(None) };
 
+impl Lost {
+    /// Counts a line; the first one is told.
+    fn count(&self, error: impl FnOnce() -> Error) {
+        if self.lines.fetch_add(1, Relaxed) == 0 {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error());
+        }
+    }
+}
+
+fn write_all<W: Write>(turns: &Receiver<Turn>, mut lines: Lines<'_, W>) {
+    for turn in turns {
+        match turn {
+            // It never fails.
+            Turn::Line(line) => drop(lines.write_all(&line)),
+            // Nobody may wait any more.
+            Turn::Finish(written) => drop(written.send(())),
+        }
+    }
+}
+
+/// Hands lines to the thread that writes them, or leaves them out; never waits.
+struct Queued<'a> {
+    queue: &'a SyncSender<Turn>,
+    lost: &'a Lost,
+}
+
+impl Write for Queued<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.queue.try_send(Turn::Line(line.to_vec())).is_err() {
+            self.lost.count(|| {
+                Error::new(ErrorCode::Unavailable, "the log is not read: some of its lines are left out")
+                    .remedy("have what reads the server's stderr go on")
+            });
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes whole lines, or leaves them out; never fails.
 struct Lines<'a, W> {
     to: W,
@@ -90,12 +165,7 @@ impl<W: Write> Write for Lines<'_, W> {
         match told.and_then(|()| self.to.write_all(line)) {
             // Others may have lost lines meanwhile.
             Ok(()) => drop(self.lost.lines.fetch_sub(lost, Relaxed)),
-            Err(error) => {
-                if self.lost.lines.fetch_add(1, Relaxed) == 0 {
-                    let error = Error::io("write the log", &error);
-                    *self.lost.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                }
-            }
+            Err(error) => self.lost.count(|| Error::io("write the log", &error)),
         }
         Ok(line.len())
     }
@@ -139,6 +209,21 @@ mod tests {
         for filter in ["wran", "shout", "info,wran", "aulos_server=wran", "Wran ", "aulos"] {
             assert!(checked(filter).unwrap_err().contains("expected off, error, warn"), "{filter}");
         }
+    }
+
+    #[test]
+    fn what_is_not_read_is_counted_and_nobody_waits() {
+        let lost = Lost { lines: AtomicU64::new(0), failure: Mutex::new(None) };
+        let (queue, turns) = sync_channel(2);
+        for line in ["a\n", "b\n", "c\n", "d\n"] {
+            Queued { queue: &queue, lost: &lost }.write_all(line.as_bytes()).unwrap();
+        }
+        assert!(lost.failure.lock().unwrap().take().unwrap().message.contains("not read"));
+        drop(queue);
+        let mut text = Vec::new();
+        write_all(&turns, Lines { to: &mut text, lost: &lost });
+        let expected = "2 lines of the log could not be written and are missing here\na\nb\n";
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 
     #[test]

@@ -34,13 +34,15 @@ fn main() -> ExitCode {
     }
     #[cfg(feature = "guard")]
     tracing::info!("the allocation guard watches the audio thread");
-    match aulos_server::serve(&args) {
+    let code = match aulos_server::serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             sentences(&error).for_each(|sentence| tracing::error!("{sentence}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    aulos_server::log::finish();
+    code
 }
 
 /// Prints what a session holds, or {"error": ...}, as one line of JSON.

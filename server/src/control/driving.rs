@@ -16,13 +16,14 @@ use aulos_protocol::{
 };
 
 use super::{Answer, Control};
-use crate::drivers::{self, Channel, News, Setup, Wanted};
+use crate::drivers::{self, Channel, Facts, News, Setup, Shown, Wanted};
 
 /// By what it is seen that the driver may have to be told something else.
 #[derive(PartialEq, Eq)]
 pub(super) struct Told {
     revision: u64,
     latency: u64,
+    reach: (usize, usize),
 }
 
 /// The longest block of a device that can be asked for, in frames.
@@ -55,33 +56,56 @@ pub(super) fn wanted(controller: &Controller) -> Wanted {
     wanted
 }
 
-/// The last channel that an input or output uses of those that no device has a port for, counted from 1.
-fn unreached(controller: &Controller) -> Option<usize> {
-    let nodes = controller.session().nodes.values();
-    let ends = nodes.filter(|node| matches!(node.kind, NodeKind::Output | NodeKind::Input));
-    let last = |first: f64, channels: u16| first as usize - 1 + usize::from(channels);
-    let last =
-        ends.filter_map(|node| Some(last(params::number(node, "first_channel")?, node.channels))).max();
-    last.filter(|last| *last > drivers::MOST_CHANNELS)
+/// The last channels of the outputs and the inputs, counted from 1, where the device has none of that number.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Unreached {
+    outputs: Option<usize>,
+    inputs: Option<usize>,
 }
 
-fn unreachable_channel(channel: usize) -> Error {
-    let most = drivers::MOST_CHANNELS;
-    let text = format!("channel {channel} leads to no device: a device has {most} channels at most");
-    Error::new(ErrorCode::Unavailable, text).remedy("set first_channel of the inputs and outputs above it")
+/// How many channels a device plays and records, or could if it was opened anew.
+fn reach(facts: Option<&Facts>, before: Option<(usize, usize)>) -> (usize, usize) {
+    const ALL: (usize, usize) = (drivers::MOST_CHANNELS, drivers::MOST_CHANNELS);
+    facts.map_or(before.unwrap_or(ALL), |facts| facts.most.unwrap_or(ALL))
+}
+
+fn unreached(controller: &Controller, reach: (usize, usize)) -> Unreached {
+    let beyond = |kind: NodeKind, reach: usize| {
+        let nodes = controller.session().nodes.values().filter(|node| node.kind == kind);
+        let last = nodes.filter_map(|node| {
+            Some(params::number(node, "first_channel")? as usize - 1 + usize::from(node.channels))
+        });
+        last.max().filter(|last| *last > reach)
+    };
+    Unreached { outputs: beyond(NodeKind::Output, reach.0), inputs: beyond(NodeKind::Input, reach.1) }
+}
+
+fn unreachable_channels(unreached: Unreached, reach: (usize, usize)) -> Vec<Error> {
+    let told = |last: Option<usize>, nodes: &str, does: &str, reach: usize| {
+        let channel = last?;
+        let text =
+            format!("channel {channel} of the {nodes} leads nowhere: the device {does} {reach} channels");
+        let remedy = format!("set first_channel of the {nodes} above it, or use a device that has it");
+        Some(Error::new(ErrorCode::Unavailable, text).remedy(remedy))
+    };
+    let outputs = told(unreached.outputs, "outputs", "plays", reach.0);
+    outputs.into_iter().chain(told(unreached.inputs, "inputs", "records", reach.1)).collect()
 }
 
 impl Control {
     /// Tells the driver what the session wants of it, if that may have changed; and the subscribers what the driver
     /// says.
     pub(super) fn look_at_driver(&mut self) {
-        let told =
-            Some(Told { revision: self.controller.revision(), latency: self.controller.total_latency() });
+        // While no device runs, it is the one that ran.
+        let before = self.driver_told.as_ref().map(|told| told.reach);
+        let reach = reach(self.driver.shown().facts.as_ref(), before);
+        let (revision, latency) = (self.controller.revision(), self.controller.total_latency());
+        let told = Some(Told { revision, latency, reach });
         if told != self.driver_told && self.driver.may_have_device() {
             let wanted = wanted(&self.controller);
-            let unreached = unreached(&self.controller);
-            if let Some(channel) = unreached.filter(|_| unreached != self.unreached) {
-                self.warn(&unreachable_channel(channel));
+            let unreached = unreached(&self.controller, reach);
+            if unreached != self.unreached {
+                unreachable_channels(unreached, reach).iter().for_each(|error| self.warn(error));
             }
             self.unreached = unreached;
             match self.driver.want(wanted) {
@@ -142,8 +166,9 @@ impl Control {
             let range = Range { min: 1.0, max: f64::from(MOST_BLOCK), unit: "frames".into() };
             return answer(Err(Error::out_of_range("the block", f64::from(frames), range)));
         }
-        let before = self.driver.shown().setup;
-        let kind = driver.map_or(before.kind, Into::into);
+        let Shown { setup: before, asked, .. } = self.driver.shown();
+        // What was left open stays so.
+        let kind = driver.map_or(asked, Into::into);
         if device.is_some() && !matches!(kind, drivers::Kind::Alsa | drivers::Kind::Auto) {
             let text = format!("the {} driver has no devices to choose from", kind.name());
             return answer(Err(Error::new(ErrorCode::InvalidArgument, text)

@@ -116,8 +116,8 @@ pub struct Control {
     driver: Driver,
     /// What the driver was told of the session last; nothing of this one yet, if there is none.
     driver_told: Option<driving::Told>,
-    /// A channel that the session uses and no device has.
-    unreached: Option<usize>,
+    /// The channels that the session uses and the device has not.
+    unreached: driving::Unreached,
     library: Library,
     read_ahead: Arc<ReadAhead>,
     folder: Option<Folder>,
@@ -201,7 +201,7 @@ impl Control {
             controller,
             driver,
             driver_told: None,
-            unreached: None,
+            unreached: driving::Unreached::default(),
             library,
             read_ahead,
             folder,

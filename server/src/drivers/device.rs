@@ -18,6 +18,15 @@ pub struct Wanted {
     pub settles: u64,
 }
 
+impl Wanted {
+    /// How many channels a device must play and record so that all are reached.
+    pub fn channels(&self) -> (usize, usize) {
+        let count =
+            |channels: &BTreeMap<usize, Channel>| channels.last_key_value().map_or(0, |(at, _)| at + 1);
+        (count(&self.playback), count(&self.capture))
+    }
+}
+
 /// A channel of the driver that the session uses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Channel {
@@ -40,12 +49,23 @@ pub struct Facts {
     pub playback: usize,
     /// Channels that it records.
     pub capture: usize,
+    /// How many channels it could play and record if it was opened for them; none where they come as they are needed.
+    pub most: Option<(usize, usize)>,
     /// How many frames of the session after the engine's time its outputs are heard, by what it says itself.
     pub playback_latency: u64,
     /// How many frames of the session before the engine's time its inputs were sound.
     pub capture_latency: u64,
     /// Whether time need not pass, so that it may be waited for: in freewheel mode.
     pub waits: bool,
+}
+
+impl Facts {
+    /// Whether it would reach more of what is wanted if it was opened anew.
+    pub fn is_outgrown_by(&self, wanted: &Wanted) -> bool {
+        let Some(most) = self.most else { return false };
+        let (playback, capture) = wanted.channels();
+        playback.min(most.0) > self.playback || capture.min(most.1) > self.capture
+    }
 }
 
 /// Why a device does not run any more.

@@ -37,7 +37,7 @@ use aulos_engine::{Clock, Counters, Engine, Patience};
 use aulos_protocol::{DriverKind, Error, ErrorCode, Rate};
 
 pub use capture::Capture;
-pub use device::{Channel, Wanted};
+pub use device::{Channel, Facts, Wanted};
 pub use list::list;
 pub use seat::{MOST_CHANNELS, Successor};
 pub use stats::Stats;
@@ -154,9 +154,11 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The longest block that an engine for this driver is to render at once.
+    /// The longest block that an engine for this driver is to render at once. A device can take the place of any live
+    /// driver.
     pub fn engine_block(&self) -> usize {
-        if self.kind.is_live() && self.kind != Kind::Dummy { DEVICE_BLOCK } else { self.block as usize }
+        let block = self.block as usize;
+        if self.kind.is_live() { block.max(DEVICE_BLOCK) } else { block }
     }
 
     /// What is asked for and cannot be.

@@ -68,6 +68,8 @@ pub enum News {
 pub struct Shown {
     /// What is used, and how.
     pub setup: Setup,
+    /// What was asked for; `auto` if it was left open.
+    pub asked: Kind,
     /// Why, where that was not said.
     pub reason: Option<String>,
     /// What is known of the device while it runs.
@@ -81,7 +83,7 @@ pub struct Shown {
 impl Shown {
     /// A driver that runs by itself.
     pub fn new(setup: Setup) -> Self {
-        Self { setup, reason: None, facts: None, lost: None, losses: 0 }
+        Self { asked: setup.kind, setup, reason: None, facts: None, lost: None, losses: 0 }
     }
 }
 
@@ -244,7 +246,8 @@ impl Supervisor {
     pub fn start(post: Post) -> Result<Handle, Error> {
         let Post { opening, first, crew, counters, block, dummy } = post;
         let setup = Setup { kind: first.kind, ..opening.setup.clone() };
-        let board = Arc::new(Board { shown: Mutex::new(Shown::new(setup)), engine: Mutex::default() });
+        let shown = Shown { asked: opening.setup.kind, ..Shown::new(setup) };
+        let board = Arc::new(Board { shown: Mutex::new(shown), engine: Mutex::default() });
         let (orders, inbox) = sync_channel(256);
         let (news, told) = sync_channel(256);
         let mut supervisor = Self {
@@ -303,6 +306,7 @@ impl Supervisor {
         self.look_at_pending();
         self.look_at_block();
         self.look_at_running();
+        self.grow();
         if self.running.is_none()
             && self.pending.is_none()
             && self.retry.is_some_and(|at| at <= Instant::now())
@@ -398,7 +402,8 @@ impl Supervisor {
             self.retry = Some(Instant::now() + SEARCH);
         }
         let setup = Setup { kind, ..self.setup.clone() };
-        self.show(|shown| *shown = Shown { setup, reason, facts, lost: None, losses: shown.losses });
+        let asked = self.setup.kind;
+        self.show(|shown| *shown = Shown { setup, asked, reason, facts, lost: None, losses: shown.losses });
     }
 
     fn failed(&mut self, error: Error) {
@@ -411,7 +416,10 @@ impl Supervisor {
                 let setup = Setup { kind: self.kind, ..self.setup.clone() };
                 self.block.store(setup.block, Relaxed);
                 self.retry = (setup.kind.is_device() || self.searches()).then(Instant::now);
-                self.show(|shown| (shown.setup, shown.reason, shown.lost) = (setup, reason, None));
+                let asked = self.setup.kind;
+                self.show(|shown| {
+                    (shown.setup, shown.asked, shown.reason, shown.lost) = (setup, asked, reason, None);
+                });
             }
             None if self.searches() => self.retry = Some(Instant::now() + SEARCH),
             None => {
@@ -476,6 +484,29 @@ impl Supervisor {
         Some(device.close())
     }
 
+    /// Has the device opened anew if it could reach more of what is wanted.
+    fn grow(&mut self) {
+        let Some(running) = &self.running else { return };
+        if self.change.is_none()
+            && running.called
+            && running.device.facts().is_outgrown_by(&self.opening.wanted)
+        {
+            tracing::info!("the {} driver opens its device anew for more channels", self.kind.name());
+            self.open_anew();
+        }
+    }
+
+    /// Has what is used opened again, in the place of what runs or is being opened.
+    fn open_anew(&mut self) {
+        if let Some(closed) = self.retire() {
+            // A device is rarely opened twice.
+            let _ = closed.recv_timeout(CLOSE);
+        }
+        self.pending = None;
+        self.show(|shown| shown.facts = None);
+        self.open();
+    }
+
     /// Has the device opened anew if the engine that sits down has another rate.
     fn set_engine(&mut self, counters: Arc<Counters>, rate: Rate) {
         if let Some(running) = &self.running {
@@ -486,12 +517,7 @@ impl Supervisor {
             return;
         }
         if self.running.is_some() || self.pending.is_some() {
-            let closed = self.retire();
-            // A device is rarely opened twice.
-            let _ = closed.map(|closed| closed.recv_timeout(CLOSE));
-            self.pending = None;
-            self.show(|shown| shown.facts = None);
-            self.open();
+            self.open_anew();
         }
     }
 
@@ -510,9 +536,9 @@ impl Supervisor {
         }
         let before = (self.setup.clone(), self.kind, self.board.shown().reason);
         let mut change = Change { setup, before, answer, since: Instant::now(), block: None };
-        let now = Setup { kind: self.kind, ..self.setup.clone() };
-        let only_block =
-            Setup { block: now.block, impose_block: now.impose_block, ..change.setup.clone() } == now;
+        let now = Setup { kind: change.setup.kind, ..self.setup.clone() };
+        let only_block = [self.kind, self.setup.kind].contains(&now.kind)
+            && Setup { block: now.block, impose_block: now.impose_block, ..change.setup.clone() } == now;
         match &self.running {
             Some(running) if only_block => match running.device.set_block(change.setup.block) {
                 Ok(answered) => {

@@ -279,3 +279,43 @@ fn auto_takes_the_default_device_when_no_jack_can_be_used() {
     let why = status.reason.unwrap();
     assert!(why.contains("no JACK") && why.contains("400000 Hz"), "{why}");
 }
+
+/// The device gets as many channels as the session's outputs use, also of outputs that come while it plays; what it
+/// cannot reach is said.
+#[test]
+fn as_many_channels_as_the_session_uses() {
+    let home = Home::new();
+    let jackd = Jackd::start(48_000, 256);
+    let mut server = home.aulosd(&jackd, ["--driver", "alsa", "--device", "witness", "--record", "0"]);
+    assert!(driver(&server).device.unwrap().contains("F32, 2 channels"));
+    for line in ["node add output far first_channel=3", "node add tone hum level=-20dB", "link hum far"] {
+        server.ok(line);
+    }
+    let opened = wait_for("four channels", || {
+        let status = driver(&server);
+        (status.running && status.device.as_ref()?.contains("F32, 4 channels")).then_some(status)
+    });
+    assert_eq!((opened.losses, opened.lost), (0, None));
+    wait_for("a second of sound", || (driver(&server).frame.0 > opened.frame.0 + 48_000).then_some(()));
+    assert!(server.terminate().success(), "{}", server.log());
+    let bytes = std::fs::read(home.played()).unwrap();
+    let (samples, _) = bytes.as_chunks::<4>();
+    let peak = |channel: usize| {
+        let samples = samples.iter().skip(channel).step_by(4).map(|bytes| f32::from_le_bytes(*bytes).abs());
+        samples.fold(0.0, f32::max)
+    };
+    assert_eq!([peak(0), peak(1)], [0.0; 2]);
+    assert!((peak(2) - 0.1).abs() < 1e-3 && (peak(3) - 0.1).abs() < 1e-3, "{} {}", peak(2), peak(3));
+
+    // This one has two, and does not record.
+    let server = home.aulosd(&jackd, ["--driver", "alsa", "--device", "rigid"]);
+    server.ok("node add output far first_channel=3");
+    server.ok("node add input mic");
+    for told in [
+        "channel 4 of the outputs leads nowhere: the device plays 2 channels",
+        "channel 2 of the inputs leads nowhere: the device records 0 channels",
+    ] {
+        wait_for(told, || server.ok("status").contains(told).then_some(()));
+    }
+    assert!(driver(&server).device.unwrap().contains("2 channels"));
+}

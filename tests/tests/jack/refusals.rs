@@ -60,6 +60,18 @@ fn auto_starts_beside_a_server_that_hangs_and_takes_it_when_it_answers() {
 }
 
 #[test]
+fn auto_goes_on_looking_after_another_block_was_asked_for() {
+    let mut jackd = Jackd::start(48_000, 256);
+    jackd.terminate();
+    let server = jackd.aulosd(["--driver", "auto"]);
+    server.ok("driver set --block 512");
+    let status = driver(&server);
+    assert_eq!((status.name.as_str(), status.block), ("dummy", 512));
+    jackd.again(256);
+    wait_for("the JACK server", || (driver(&server).name == "jack").then_some(()));
+}
+
+#[test]
 fn a_server_that_hangs_is_looked_at_with_an_end() {
     let jackd = Jackd::start(48_000, 256);
     let server = jackd.aulosd(["--driver", "dummy"]);

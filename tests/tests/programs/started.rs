@@ -58,9 +58,16 @@ fn a_server_whose_log_cannot_be_written_plays_on_and_says_so() {
     session(&home);
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     let no_reader = || Stdio::from(std::io::pipe().unwrap().1);
-    for (at, stderr) in [full(), no_reader()].into_iter().enumerate() {
+    // Somebody could read, and does not.
+    let (_reader, stalls) = std::io::pipe().unwrap();
+    let failures = [
+        (full(), "could not write the log"),
+        (no_reader(), "could not write the log"),
+        (stalls.into(), "the log is not read"),
+    ];
+    for (at, (stderr, told)) in failures.into_iter().enumerate() {
         let stage = home.path("stage");
-        let args = ["--driver=dummy", "--log=debug", "--socket=aulos/control.sock", "--session"];
+        let args = ["--driver=dummy", "--log=trace", "--socket=aulos/control.sock", "--session"];
         std::fs::create_dir_all(home.path("aulos")).unwrap();
         let mut server = home.daemon().args(args).arg(&stage).stderr(stderr).spawn().unwrap();
         let socket = home.path("aulos/control.sock");
@@ -70,7 +77,11 @@ fn a_server_whose_log_cannot_be_written_plays_on_and_says_so() {
         home.say(&format!("set tone/level -{}", 30 + at));
         // More lines of the log, which go nowhere.
         home.say("play");
-        wait_until("it says so", || home.say("status").contains("could not write the log"));
+        wait_until("it says so", || {
+            // Each is worth some lines.
+            (0..20).for_each(|_| drop(Client::connect(&socket).unwrap()));
+            home.say("status").contains(told)
+        });
         home.say("shutdown");
         assert!(server.wait().unwrap().success());
         let saved = std::fs::read_to_string(stage.join("session.json")).unwrap();

@@ -80,6 +80,8 @@ fn find(name: Option<&str>) -> Result<cpal::Device, Error> {
 struct Able {
     rate: Rate,
     channels: u16,
+    /// How many it could have at this rate.
+    most: u16,
     form: SampleForm,
 }
 
@@ -118,11 +120,11 @@ fn able(name: &str, ranges: &[SupportedStreamConfigRange], asked: &Asked) -> Res
     let count = |range: &&&SupportedStreamConfigRange| range.channels();
     let most = MOST_CHANNELS as u16;
     let channels = fits.iter().filter(|range| (wanted..=most).contains(&range.channels())).min_by_key(count);
-    let channels =
-        channels.or_else(|| fits.iter().filter(|range| range.channels() <= most).max_by_key(count));
-    let Some(channels) = channels.map(|range| range.channels()) else {
+    let most_of_it = fits.iter().filter(|range| range.channels() <= most).max_by_key(count);
+    let (Some(channels), Some(most)) = (channels.or(most_of_it), most_of_it) else {
         return Err(unavailable(format!("the device {name} has more than {most} channels")));
     };
+    let (channels, most) = (channels.channels(), most.channels());
     let has =
         |format| fits.iter().any(|range| range.channels() == channels && range.sample_format() == format);
     let form = match asked.form {
@@ -138,10 +140,10 @@ fn able(name: &str, ranges: &[SupportedStreamConfigRange], asked: &Asked) -> Res
             .expected("S16, S24, S32 or F32")
             .remedy("use a device that converts, such as default or plughw:...")
     })?;
-    Ok(Able { rate, channels, form })
+    Ok(Able { rate, channels, most, form })
 }
 
-/// Opens the device.
+/// Opens the device, with as many channels as the session uses if it has them.
 ///
 /// # Errors
 /// `Unavailable` if there is none, or it cannot play.
@@ -154,19 +156,42 @@ pub fn open(opening: &Opening) -> Result<Opened, Error> {
     }
     let device = find(setup.device.as_deref())?;
     let name = name_of(&device);
-    let plays =
-        device.supported_output_configs().map_err(|error| refused(&name, &error))?.collect::<Vec<_>>();
-    let asked = Asked { rate: opening.rate, exactly: false, channels: setup.playback, form: setup.format };
-    let plays = able(&name, &plays, &asked)?;
+    let asked = (setup.playback, setup.capture);
+    let (playback, capture) = opening.wanted.channels();
+    let used = (asked.0.max(playback), if asked.1 == 0 { 0 } else { asked.1.max(capture) });
+    let (alsa, warnings) = match open_with(opening, &device, &name, used) {
+        Err(error) if used != asked => {
+            // Rather some channels than none.
+            let (mut alsa, mut warnings) = open_with(opening, &device, &name, asked)?;
+            alsa.facts.most = Some((alsa.facts.playback, alsa.facts.capture));
+            warnings.push(error);
+            (alsa, warnings)
+        }
+        opened => opened?,
+    };
+    Ok(Opened { device: Box::new(alsa), warnings })
+}
+
+/// Opens the device with so many channels that it plays and records, or as many as it has.
+fn open_with(
+    opening: &Opening,
+    device: &cpal::Device,
+    name: &str,
+    (playback, capture): (usize, usize),
+) -> Result<(Alsa, Vec<Error>), Error> {
+    let setup = &opening.setup;
+    let plays = device.supported_output_configs().map_err(|error| refused(name, &error))?.collect::<Vec<_>>();
+    let asked = Asked { rate: opening.rate, exactly: false, channels: playback, form: setup.format };
+    let plays = able(name, &plays, &asked)?;
     let mut warnings = Vec::from_iter(resampled(&format!("the device {name}"), opening.rate, plays.rate));
-    let records = match records(setup.capture, &device, &name, plays.rate) {
+    let records = match records(capture, device, name, plays.rate) {
         Ok(records) => records,
         Err(error) => {
             warnings.push(error);
             None
         }
     };
-    let try_with = |size| streams(opening, &device, &name, (&plays, records.as_ref()), size);
+    let try_with = |size| streams(opening, device, name, (&plays, records.as_ref()), size);
     let mut tried = try_with(BufferSize::Fixed(setup.block));
     // Devices' own wishes may be a third of a second: what is near comes first.
     for size in near(setup.block).map(BufferSize::Fixed).chain([BufferSize::Default]) {
@@ -182,7 +207,7 @@ pub fn open(opening: &Opening) -> Result<Opened, Error> {
         let text = format!("the device {name} has cycles of {block} frames, not of {}", setup.block);
         warnings.push(unavailable(text));
     }
-    Ok(Opened { device: Box::new(alsa), warnings })
+    Ok((alsa, warnings))
 }
 
 /// The blocks that are tried where a device refuses `block`: powers of two from there on.
@@ -257,7 +282,10 @@ fn streams(
             }
         }
     });
-    let records = if capture.is_some() { records.map_or(0, |able| usize::from(able.channels)) } else { 0 };
+    let (records, most) = match (&capture, records) {
+        (Some(_), Some(able)) => (usize::from(able.channels), usize::from(able.most)),
+        _ => (0, 0),
+    };
     let edge = Edge::new(opening.rate, rate, records, channels)?;
     let crossing = edge.crossing();
     let side =
@@ -288,6 +316,7 @@ fn streams(
         block: opening.setup.block,
         playback: channels,
         capture: records,
+        most: Some((usize::from(plays.most), most)),
         playback_latency: 0,
         capture_latency: 0,
         waits: false,

@@ -165,6 +165,7 @@ pub fn open(opening: &Opening) -> Result<Opened, Error> {
         block,
         playback: 0,
         capture: 0,
+        most: None,
         playback_latency: 0,
         capture_latency: 0,
         waits: false,
