@@ -332,7 +332,9 @@ fn complaints(shared: &Arc<Shared>, stats: &Arc<Stats>) -> impl FnMut(cpal::Erro
     let (shared, stats) = (shared.clone(), stats.clone());
     move |error| match error.kind() {
         ErrorKind::Xrun => stats.xrun(),
-        ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => tracing::info!("{error}"),
+        // The thread asks for its priority itself, and says what became of it.
+        ErrorKind::RealtimeDenied => {}
+        ErrorKind::DeviceChanged => shared.changed.store(true, Relaxed),
         _ => {
             shared.fail(error.to_string());
             // A stream that fails again and again would take a core until it is closed.
@@ -368,6 +370,9 @@ impl Device for Alsa {
         }
         if let Some(reason) = self.shared.failure() {
             return Err(Loss::passing(reason));
+        }
+        if self.shared.changed.swap(false, Relaxed) {
+            tracing::info!("{} goes to another device", self.facts.name);
         }
         let block = u64::from(self.facts.block.max(1));
         self.playback_latency =

@@ -28,6 +28,8 @@ pub struct Shared {
     failed: Mutex<Option<String>>,
     /// Whether the device takes sound faster than time passes.
     unpaced: AtomicBool,
+    /// Whether the streams go to another device since this was asked last.
+    pub changed: AtomicBool,
     /// How many frames later than the callback its samples are heard, and how many earlier they were recorded.
     pub playback_latency: AtomicU64,
     /// As the other.
