@@ -64,9 +64,12 @@ pub async fn serve(
         .await
         .map_err(|error| Error::io(&format!("listen at {address}"), &error))?;
     let address = listener.local_addr().map_err(|error| Error::io("tell the address", &error))?;
+    let own = [format!("localhost:{}", address.port()), address.to_string()];
+    // Nothing is served that could be a page of this origin; what says so is a client of this machine.
+    let origins = own.iter().map(|own| format!("http://{own}")).chain(origins);
     let config = StreamableHttpServerConfig::default()
-        .with_allowed_hosts([format!("localhost:{}", address.port()), address.to_string()])
-        .with_allowed_origins(origins)
+        .with_allowed_hosts(own.clone())
+        .with_allowed_origins(origins.collect::<Vec<_>>())
         .enforce_origin_validation()
         .with_max_request_body_bytes(MOST_BODY)
         .with_sse_keep_alive(Some(Duration::from_secs(15)))

@@ -6,6 +6,8 @@
 
 mod args;
 mod call;
+#[cfg(feature = "conformance-fixtures")]
+mod fixtures;
 mod follow;
 mod http;
 mod inputs;

@@ -49,6 +49,10 @@ pub fn templates() -> Vec<ResourceTemplate> {
 
 /// Whether a resource can have this address.
 pub fn is_one(uri: &str) -> bool {
+    #[cfg(feature = "conformance-fixtures")]
+    if crate::fixtures::read(uri).is_some() {
+        return true;
+    }
     matches!(uri, OVERVIEW | SESSION | LOG) || uri.strip_prefix(NODE).is_some_and(|name| !name.is_empty())
 }
 

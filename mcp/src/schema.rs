@@ -114,7 +114,7 @@ pub fn edits() -> impl Iterator<Item = &'static str> {
 pub fn operations() -> (Vec<Json>, Map<String, Json>) {
     let mut root = schemars::schema_for!(Command).to_value();
     let variants = root["oneOf"].take();
-    let mut definitions = root["$defs"].as_object().cloned().unwrap_or_default();
+    let definitions = root["$defs"].as_object().cloned().unwrap_or_default();
     let mut operations = Vec::new();
     for variant in variants.as_array().into_iter().flatten() {
         let Some(name) = variant.pointer("/properties/method/const").and_then(Json::as_str) else { continue };
@@ -141,13 +141,27 @@ pub fn operations() -> (Vec<Json>, Map<String, Json>) {
         tidy(&mut operation);
         operations.push(operation);
     }
-    definitions.remove("NewNode");
-    definitions.remove("Render");
-    let mut definitions = Json::Object(definitions);
-    tidy(&mut definitions);
-    match definitions {
-        Json::Object(definitions) => (operations, definitions),
-        _ => (operations, Map::new()),
+    let mut referred = json!({});
+    refer(&json!(operations), &Json::Object(definitions), &mut referred);
+    tidy(&mut referred);
+    (operations, referred.as_object().cloned().unwrap_or_default())
+}
+
+/// Collects the definitions that a schema refers to.
+pub fn refer(schema: &Json, all: &Json, into: &mut Json) {
+    match schema {
+        Json::Object(object) => {
+            if let Some(name) = object.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix("#/$defs/"))
+                && into.get(name).is_none()
+                && let Some(definition) = all.get(name)
+            {
+                into[name] = definition.clone();
+                refer(definition, all, into);
+            }
+            object.values().for_each(|value| refer(value, all, into));
+        }
+        Json::Array(items) => items.iter().for_each(|item| refer(item, all, into)),
+        _ => {}
     }
 }
 

@@ -297,6 +297,12 @@ impl ServerHandler for Surface {
             .enable_completions()
             .enable_tasks()
             .build();
+        #[cfg(feature = "conformance-fixtures")]
+        let capabilities = {
+            let mut capabilities = capabilities;
+            capabilities.logging = Some(Default::default());
+            capabilities
+        };
         let me = Implementation::new("aulos-mcp", env!("CARGO_PKG_VERSION")).with_title("Aulos");
         ServerConfig::new(capabilities).with_server_info(me).with_instructions(INSTRUCTIONS)
     }
@@ -310,10 +316,17 @@ impl ServerHandler for Surface {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools::all().iter().map(Tool::described).collect()))
+        let tools = tools::all().iter().map(Tool::described);
+        #[cfg(feature = "conformance-fixtures")]
+        let tools = tools.chain(crate::fixtures::tools());
+        Ok(ListToolsResult::with_all_items(tools.collect()))
     }
 
     fn get_tool(&self, name: &str) -> Option<McpTool> {
+        #[cfg(feature = "conformance-fixtures")]
+        if let Some(tool) = crate::fixtures::tools().into_iter().find(|tool| tool.name == name) {
+            return Some(tool);
+        }
         tools::named(name).map(Tool::described)
     }
 
@@ -322,6 +335,10 @@ impl ServerHandler for Surface {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        #[cfg(feature = "conformance-fixtures")]
+        if let Some(answer) = crate::fixtures::call(&request, &context).await {
+            return answer;
+        }
         let Some(tool) = tools::named(&request.name) else {
             let error = Error::not_found("tool", &request.name, tools::all().iter().map(|tool| tool.name));
             return Err(ErrorData::invalid_params(text::describe(&error).trim_end().to_owned(), None));
@@ -363,7 +380,10 @@ impl ServerHandler for Surface {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(ListResourcesResult::with_all_items(resources::all()))
+        let resources = resources::all();
+        #[cfg(feature = "conformance-fixtures")]
+        let resources = [resources, crate::fixtures::resources()].concat();
+        Ok(ListResourcesResult::with_all_items(resources))
     }
 
     async fn list_resource_templates(
@@ -371,7 +391,10 @@ impl ServerHandler for Surface {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+        let templates = resources::templates();
+        #[cfg(feature = "conformance-fixtures")]
+        let templates = [templates, crate::fixtures::templates()].concat();
+        Ok(ListResourceTemplatesResult::with_all_items(templates))
     }
 
     async fn read_resource(
@@ -380,6 +403,10 @@ impl ServerHandler for Surface {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let uri = request.uri;
+        #[cfg(feature = "conformance-fixtures")]
+        if let Some(result) = crate::fixtures::read(&uri) {
+            return Ok(result.into());
+        }
         Ok(self.look(&context, move |call| resources::read(call, &uri)).await?.into())
     }
 
@@ -440,6 +467,15 @@ impl ServerHandler for Surface {
         Ok(())
     }
 
+    #[cfg(feature = "conformance-fixtures")]
+    async fn set_level(
+        &self,
+        _: rmcp::model::SetLevelRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        Ok(())
+    }
+
     async fn complete(
         &self,
         request: CompleteRequestParams,
@@ -455,7 +491,10 @@ impl ServerHandler for Surface {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(prompts::all()))
+        let prompts = prompts::all();
+        #[cfg(feature = "conformance-fixtures")]
+        let prompts = [prompts, crate::fixtures::prompts()].concat();
+        Ok(ListPromptsResult::with_all_items(prompts))
     }
 
     async fn get_prompt(
@@ -463,6 +502,10 @@ impl ServerHandler for Surface {
         request: GetPromptRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        #[cfg(feature = "conformance-fixtures")]
+        if let Some(answer) = crate::fixtures::prompt(&request) {
+            return answer;
+        }
         prompts::get(&request.name, request.arguments.unwrap_or_default())
             .map(Into::into)
             .map_err(|error| ErrorData::invalid_params(text::describe(&error).trim_end().to_owned(), None))

@@ -345,29 +345,10 @@ fn describe(call: &mut Call<'_>, asked: OfMethod) -> Result<Json, Error> {
             .expected(format!("a server of protocol {}", wire::schemas()["protocol"]))
     })?;
     let mut definitions = json!({});
-    refer(&found, &whole["$defs"], &mut definitions);
+    schema::refer(&found, &whole["$defs"], &mut definitions);
     found["$defs"] = definitions;
     schema::tidy(&mut found);
     Ok(json!({ "name": name, "changes": method.is_command, "text": method.text, "schema": found }))
-}
-
-/// Collects the definitions that a schema refers to.
-fn refer(schema: &Json, all: &Json, into: &mut Json) {
-    match schema {
-        Json::Object(object) => {
-            if let Some(name) =
-                object.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix("#/$defs/"))
-                && into.get(name).is_none()
-                && let Some(definition) = all.get(name)
-            {
-                into[name] = definition.clone();
-                refer(definition, all, into);
-            }
-            object.values().for_each(|value| refer(value, all, into));
-        }
-        Json::Array(items) => items.iter().for_each(|item| refer(item, all, into)),
-        _ => {}
-    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
