@@ -5,6 +5,7 @@ use std::{sync::atomic::AtomicU64, thread::sleep, time::Duration};
 use aulos_protocol::{
     Applied, Change, Command, Error, ErrorCode, Node, OperationState, Query, Reply, Session, Status, changes,
     client::{Client, unexpected},
+    mirror,
     position::Clock,
 };
 use schemars::JsonSchema;
@@ -169,7 +170,7 @@ impl<'a> Call<'a> {
                 result => return result,
             }
         }
-        Err(Error::new(ErrorCode::Busy, "others change the session all the time").remedy("try again"))
+        Err(outrun())
     }
 
     fn try_edit(
@@ -180,30 +181,54 @@ impl<'a> Call<'a> {
         let revision = self.status()?.revision;
         let mut session = *self.session()?;
         let command = make(&session)?;
-        let restores = matches!(command, Command::Undo | Command::Redo);
         let changes = self.would_change(command.clone(), revision)?;
-        // What undo and redo bring back was there.
-        if !restores {
-            self.door.policy.check(&session, &changes)?;
-        }
-        let mut lines = changes::lines(&mut session, &changes);
-        if lines.len() > MOST_LINES {
-            let more = lines.len() - MOST_LINES;
-            lines.truncate(MOST_LINES);
-            lines.push(format!("and {more} more"));
-        }
+        self.door.policy.check(&session, &changes)?;
+        let changes = few_lines(changes::lines(&mut session, &changes));
         if dry_run {
-            return Ok(Changed { dry_run, revision, changes: lines, ..Default::default() });
+            return Ok(Changed { dry_run, revision, changes, ..Default::default() });
         }
-        let applied = match self.with(|client| client.command_if(command, revision))? {
-            Reply::Applied(applied) => applied,
-            Reply::Done => Applied { revision, ..Default::default() },
-            _ => return Err(unexpected("what the command did")),
-        };
+        let applied = self.apply(command, revision)?;
+        self.changed(applied, changes)
+    }
+
+    /// Goes back or forward one step. There is no dry run of that, and no ceiling: what it brings back was there.
+    ///
+    /// # Errors
+    /// As [`Call::edit`].
+    pub fn restore(&mut self, command: &Command) -> Result<Changed, Error> {
+        self.door.policy.may_change()?;
+        for _ in 0..TRIES {
+            match self.try_restore(command.clone()) {
+                Err(error) if is_outrun(&error) => sleep(Duration::from_millis(5)),
+                result => return result,
+            }
+        }
+        Err(outrun())
+    }
+
+    fn try_restore(&mut self, command: Command) -> Result<Changed, Error> {
+        let revision = self.status()?.revision;
+        let mut before = *self.session()?;
+        let applied = self.apply(command, revision)?;
+        let after = self.session()?;
+        let changes = mirror::difference(&before, &after);
+        let changes = few_lines(changes::lines(&mut before, &changes));
+        self.changed(applied, changes)
+    }
+
+    fn apply(&mut self, command: Command, revision: u64) -> Result<Applied, Error> {
+        match self.with(|client| client.command_if(command, revision))? {
+            Reply::Applied(applied) => Ok(applied),
+            Reply::Done => Ok(Applied { revision, ..Default::default() }),
+            _ => Err(unexpected("what the command did")),
+        }
+    }
+
+    fn changed(&mut self, applied: Applied, changes: Vec<String>) -> Result<Changed, Error> {
         Ok(Changed {
-            dry_run,
+            dry_run: false,
             revision: applied.revision,
-            changes: lines,
+            changes,
             nodes: applied.nodes,
             clips: applied.clips.into_iter().map(|clip| clip.0).collect(),
             warnings: applied.warnings,
@@ -261,6 +286,20 @@ impl Drop for Call<'_> {
 /// The error of a call that was cancelled.
 pub fn cancelled() -> Error {
     Error::new(ErrorCode::Unavailable, "the call was cancelled")
+}
+
+fn outrun() -> Error {
+    Error::new(ErrorCode::Busy, "others change the session all the time").remedy("try again")
+}
+
+/// As many lines as a result has room for.
+fn few_lines(mut lines: Vec<String>) -> Vec<String> {
+    if lines.len() > MOST_LINES {
+        let more = lines.len() - MOST_LINES;
+        lines.truncate(MOST_LINES);
+        lines.push(format!("and {more} more"));
+    }
+    lines
 }
 
 /// Whether a command was refused because the session had changed since it was looked at.

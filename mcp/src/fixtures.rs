@@ -11,10 +11,10 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, CustomRequest,
-        GetPromptRequestParams, GetPromptResponse, GetPromptResult, InputRequests, InputRequiredResult, InputResponses,
-        JsonObject, ProgressNotificationParam, Prompt, PromptArgument, ReadResourceResult, Resource, ResourceTemplate,
-        ServerNotification, ServerRequest, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock,
+        CustomRequest, GetPromptRequestParams, GetPromptResponse, GetPromptResult, InputRequests,
+        InputRequiredResult, InputResponses, JsonObject, ProgressNotificationParam, Prompt, PromptArgument,
+        ReadResourceResult, Resource, ResourceTemplate, ServerNotification, ServerRequest, Tool,
     },
     service::RequestContext,
 };
@@ -101,7 +101,9 @@ pub fn tools() -> Vec<Tool> {
         "else": { "required": ["email"] },
         "additionalProperties": false,
     });
-    let tool = |name: &str, schema: &Json| Tool::new(name.to_owned(), "For the conformance suite.", object(schema.clone()));
+    let tool = |name: &str, schema: &Json| {
+        Tool::new(name.to_owned(), "For the conformance suite.", object(schema.clone()))
+    };
     plain
         .iter()
         .map(|name| tool(name, &nothing))
@@ -180,12 +182,16 @@ pub fn prompt(request: &GetPromptRequestParams) -> Option<Result<GetPromptRespon
             text("Please analyze the image above.".into()),
         ],
         "test_input_required_result_prompt" => {
-            match answered(request.input_responses.as_ref(), "user_context").map(|answer| answer["content"].clone()) {
+            match answered(request.input_responses.as_ref(), "user_context")
+                .map(|answer| answer["content"].clone())
+            {
                 Some(context) => vec![text(format!("The context is {}.", context["context"]))],
                 None => {
                     let question = "What context should the prompt use?";
                     let asked = form(question, json!({ "context": { "type": "string" } }), &["context"]);
-                    return Some(required([("user_context", asked)], None).map(GetPromptResponse::InputRequired));
+                    return Some(
+                        required([("user_context", asked)], None).map(GetPromptResponse::InputRequired),
+                    );
                 }
             }
         }
@@ -205,7 +211,9 @@ fn required<const N: usize>(
     requests: [(&str, Json); N],
     state: Option<String>,
 ) -> Result<InputRequiredResult, ErrorData> {
-    let read = |(name, request): (&str, Json)| Ok((name.to_owned(), serde_json::from_value(request).map_err(defect)?));
+    let read = |(name, request): (&str, Json)| {
+        Ok((name.to_owned(), serde_json::from_value(request).map_err(defect)?))
+    };
     let requests: InputRequests = requests.into_iter().map(read).collect::<Result<_, ErrorData>>()?;
     Ok(InputRequiredResult::new(Some(requests), state))
 }
@@ -264,7 +272,8 @@ async fn ask(context: &RequestContext<RoleServer>, request: Json) -> Result<Json
 async fn log(context: &RequestContext<RoleServer>, text: &str) -> Result<(), ErrorData> {
     let params = json!({ "level": "info", "data": text });
     let note: ServerNotification =
-        serde_json::from_value(json!({ "method": "notifications/message", "params": params })).map_err(defect)?;
+        serde_json::from_value(json!({ "method": "notifications/message", "params": params }))
+            .map_err(defect)?;
     context.peer.send_notification(note).await.map_err(defect)
 }
 
@@ -293,7 +302,8 @@ async fn carry_out(
         "test_audio_content" => contents(json!([{ "type": "audio", "data": WAV, "mimeType": "audio/wav" }])),
         "test_embedded_resource" => {
             let text = "This is an embedded resource content.";
-            let resource = json!({ "uri": "test://embedded-resource", "mimeType": "text/plain", "text": text });
+            let resource =
+                json!({ "uri": "test://embedded-resource", "mimeType": "text/plain", "text": text });
             contents(json!([{ "type": "resource", "resource": resource }]))
         }
         "test_multiple_content_types" => {
@@ -335,7 +345,8 @@ async fn carry_out(
         }
         "test_elicitation" => {
             let text = |text: &str| json!({ "type": "string", "description": text });
-            let properties = json!({ "username": text("User's response"), "email": text("User's email address") });
+            let properties =
+                json!({ "username": text("User's response"), "email": text("User's email address") });
             let answer = ask(context, form(&word("message"), properties, &["username", "email"])).await?;
             Ok(said(format!("User response: action: {}, content: {}", answer["action"], answer["content"])))
         }
@@ -375,7 +386,8 @@ async fn carry_out(
                 _ => ("elicitation", declares(context, "elicitation")),
             };
             if !is_there {
-                let needed: ClientCapabilities = serde_json::from_value(json!({ needs: {} })).map_err(defect)?;
+                let needed: ClientCapabilities =
+                    serde_json::from_value(json!({ needs: {} })).map_err(defect)?;
                 return Err(ErrorData::missing_required_client_capability(needed));
             }
             match answered(answers, "user_name") {
@@ -393,7 +405,10 @@ async fn carry_out(
         },
         "test_input_required_result_sampling" => match answered(answers, "capital_question") {
             Some(answer) => Ok(said(format!("The answer is {}", answer["content"]["text"]))),
-            None => wanted(required([("capital_question", sampling("What is the capital of France?", 100))], None)),
+            None => wanted(required(
+                [("capital_question", sampling("What is the capital of France?", 100))],
+                None,
+            )),
         },
         "test_input_required_result_list_roots" => match answered(answers, "client_roots") {
             Some(answer) => Ok(said(format!("The roots are {}", answer["roots"]))),
@@ -411,7 +426,9 @@ async fn carry_out(
         }
         "test_input_required_result_multiple_inputs" => {
             let round = round_of(request.request_state.as_ref())?;
-            let all = ["user_name", "greeting", "client_roots"].iter().all(|name| answered(answers, name).is_some());
+            let all = ["user_name", "greeting", "client_roots"]
+                .iter()
+                .all(|name| answered(answers, name).is_some());
             if all && round > 0 {
                 return Ok(said("All three were answered."));
             }
@@ -445,7 +462,10 @@ async fn carry_out(
     }
 }
 
-async fn elicited(context: &RequestContext<RoleServer>, request: Json) -> Result<CallToolResponse, ErrorData> {
+async fn elicited(
+    context: &RequestContext<RoleServer>,
+    request: Json,
+) -> Result<CallToolResponse, ErrorData> {
     let answer = ask(context, request).await?;
     let action = answer["action"].as_str().unwrap_or_default();
     Ok(said(format!("Elicitation completed: action={action}, content={}", answer["content"])))

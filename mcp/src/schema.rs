@@ -151,7 +151,8 @@ pub fn operations() -> (Vec<Json>, Map<String, Json>) {
 pub fn refer(schema: &Json, all: &Json, into: &mut Json) {
     match schema {
         Json::Object(object) => {
-            if let Some(name) = object.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix("#/$defs/"))
+            if let Some(name) =
+                object.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix("#/$defs/"))
                 && into.get(name).is_none()
                 && let Some(definition) = all.get(name)
             {

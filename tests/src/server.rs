@@ -57,7 +57,8 @@ pub fn aulosctl() -> PathBuf {
 pub fn aulos_mcp() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let target = || {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project().join("target"), PathBuf::from);
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project().join("target"), PathBuf::from);
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         let built = Process::new(cargo)
             .current_dir(project())

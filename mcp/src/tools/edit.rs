@@ -81,7 +81,7 @@ pub fn tools() -> Vec<Tool> {
             &["undo"],
             "Takes the last step back, whoever made it: a whole apply, a set of several parameters. Answers with what
              changed. The transport and renders are no steps.",
-            |call: &mut Call<'_>, _: Nothing| call.edit(false, |_| Ok(Command::Undo)),
+            |call: &mut Call<'_>, _: Nothing| call.restore(&Command::Undo),
         )
         .answers::<Changed>(),
         Tool::new(
@@ -90,7 +90,7 @@ pub fn tools() -> Vec<Tool> {
             Effect::Adds,
             &["redo"],
             "Makes the last step again that was taken back by undo. Answers with what changed.",
-            |call: &mut Call<'_>, _: Nothing| call.edit(false, |_| Ok(Command::Redo)),
+            |call: &mut Call<'_>, _: Nothing| call.restore(&Command::Redo),
         )
         .answers::<Changed>(),
     ]

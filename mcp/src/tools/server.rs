@@ -153,9 +153,9 @@ fn of_server(status: &Status) -> Vec<String> {
         findings.push(format!("the device of {} is lost: {why}; the dummy clock stands in", driver.name));
     }
     for (count, what) in [
-        (driver.late, "cycles were late: use a larger block, or fewer nodes"),
-        (driver.xruns, "times the device had to go without samples"),
-        (status.streams.underruns, "blocks of audio files were silent because the disk was late"),
+        (driver.late, "late cycles: use a larger block, or fewer nodes, if that goes on"),
+        (driver.xruns, "times that the device had to go without samples"),
+        (status.streams.underruns, "silent blocks of audio files because the disk was late"),
     ] {
         if count > 0 {
             findings.push(format!("{count} {what}"));

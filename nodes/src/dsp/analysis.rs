@@ -93,7 +93,8 @@ impl Analyzer {
         let levels = |channel: usize| ChannelLevels {
             peak_db: level(self.peaks[channel]),
             rms_db: level((self.squares[channel] / frames).sqrt()),
-            dc: self.sums[channel] / frames,
+            // An offset that could be heard or seen has a thousandth.
+            dc: (self.sums[channel] / frames * 1e6).round() / 1e6 + 0.0,
         };
         let channels: Vec<_> = (0..self.peaks.len()).map(levels).collect();
         let mean = self.squares.iter().sum::<f64>() / frames / self.peaks.len().max(1) as f64;

@@ -52,7 +52,8 @@ impl Agent {
 impl<H: ClientHandler> Agent<H> {
     /// As [`Agent::new`], with a handler of its own.
     pub async fn with(server: &Server, args: &[&str], handler: H) -> Self {
-        let mut process = tokio::process::Command::from(spawn(server, args)).kill_on_drop(true).spawn().unwrap();
+        let mut process =
+            tokio::process::Command::from(spawn(server, args)).kill_on_drop(true).spawn().unwrap();
         let (output, input) = (process.stdout.take().unwrap(), process.stdin.take().unwrap());
         let client = handler.serve((output, input)).await.unwrap();
         Self { client, _process: process, calls: 0.into(), bytes: 0.into() }

@@ -14,12 +14,20 @@ fn errors_name_what_would_be_right() {
         let agent = Agent::new(&server, &[]).await;
         let table = [
             ("get_params", json!({ "node": "drms" }), vec!["drms", "drums", "master"]),
-            ("set", json!({ "values": [{ "node": "drums", "param": "gian", "value": 0 }] }), vec!["gain", "pan"]),
+            (
+                "set",
+                json!({ "values": [{ "node": "drums", "param": "gian", "value": 0 }] }),
+                vec!["gain", "pan"],
+            ),
             ("set", json!({ "values": [{ "node": "drums", "param": "pan", "value": 3 }] }), vec!["-1 to 1"]),
             ("set", json!({ "value": 3 }), vec!["values", "dry_run"]),
             ("set", json!({ "values": [] }), vec!["at least one"]),
             ("apply", json!({ "operations": [{ "op": "trak_add" }] }), vec!["node_add", "clip_set"]),
-            ("apply", json!({ "operations": [{ "op": "set", "node": "drums" }] }), vec!["node, param, value"]),
+            (
+                "apply",
+                json!({ "operations": [{ "op": "set", "node": "drums" }] }),
+                vec!["node, param, value"],
+            ),
             ("apply", json!({ "operations": [{ "op": "add_track", "nam": "x" }] }), vec!["name", "clips"]),
             ("apply", json!({ "operations": [{ "op": "undo" }] }), vec!["node_add"]),
             ("connect", json!({ "links": [{ "from": "drums", "to": "mastr" }] }), vec!["master"]),
@@ -71,7 +79,9 @@ fn gains_have_a_ceiling_that_a_person_can_exceed() {
         agent.ok("set", gain(-3.0)).await;
         agent.refused("set", gain(4.0)).await;
         agent.refused("add_tracks", json!({ "tracks": [{ "name": "a", "gain_db": 6 }] })).await;
-        agent.refused("connect", json!({ "links": [{ "from": "drums", "to": "master", "gain_db": 6 }] })).await;
+        agent
+            .refused("connect", json!({ "links": [{ "from": "drums", "to": "master", "gain_db": 6 }] }))
+            .await;
         let eq = json!({ "op": "node_add", "kind": "eq", "name": "eq", "params": { "band1_gain": 12 } });
         agent.refused("apply", json!({ "operations": [eq] })).await;
         let fades = json!({ "op": "session_set", "edit_fade_ms": 0 });

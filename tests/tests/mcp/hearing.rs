@@ -66,7 +66,10 @@ fn the_same_is_measured_of_the_timeline() {
         let agent = Agent::new(&server, &[]).await;
         for asked in [json!({ "start": 0, "end": "2s" }), json!({ "node": "mix", "end": "2s" })] {
             let heard = agent.ok("analyze", asked).await;
-            assert_eq!((&heard["live"], &heard["frames"], &heard["lost"]), (&json!(false), &json!(96_000), &json!(0)));
+            assert_eq!(
+                (&heard["live"], &heard["frames"], &heard["lost"]),
+                (&json!(false), &json!(96_000), &json!(0))
+            );
             assert!(close(&heard["peak_db"], -23.0) && close(&heard["integrated_lufs"], -23.0), "{heard}");
         }
     });

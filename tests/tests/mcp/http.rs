@@ -24,8 +24,10 @@ struct Http {
 
 impl Http {
     fn start(server: &Server, args: &[&str]) -> Self {
-        let mut process =
-            spawn(server, &[&["--http", "127.0.0.1:0"], args].concat()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = spawn(server, &[&["--http", "127.0.0.1:0"], args].concat())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let address = lines
@@ -41,7 +43,8 @@ impl Http {
                 *theirs.lock().unwrap() += &(line + "\n");
             }
         });
-        let token = std::fs::read_to_string(server.folder().join("aulos/mcp-token")).unwrap().trim().to_owned();
+        let token =
+            std::fs::read_to_string(server.folder().join("aulos/mcp-token")).unwrap().trim().to_owned();
         Self { process, address, token, log }
     }
 
@@ -108,8 +111,11 @@ fn only_who_has_the_token_comes_in() {
     let (status, _, body) = http.post(&[], &hello());
     assert_eq!(status, 200, "{body}");
     assert_eq!(message(&body)["result"]["serverInfo"]["name"], "aulos-mcp");
-    let (wrong, short, basic) =
-        (format!("Bearer {}", "0".repeat(64)), format!("Bearer {}", &http.token[1..]), format!("Basic {}", http.token));
+    let (wrong, short, basic) = (
+        format!("Bearer {}", "0".repeat(64)),
+        format!("Bearer {}", &http.token[1..]),
+        format!("Basic {}", http.token),
+    );
     for authorization in ["", "Bearer", "Bearer ", &wrong, &short, &basic, &http.token] {
         let (status, head, body) = http.post(&[("Authorization", authorization)], &hello());
         assert_eq!(status, 401, "{authorization}: {body}");
@@ -200,7 +206,8 @@ fn both_eras_work_and_sessions_are_of_the_older() {
     });
     let call = json!({ "name": "get_overview", "arguments": {}, "_meta": meta });
     let request = json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": call }).to_string();
-    let newer = [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "get_overview")];
+    let newer =
+        [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "get_overview")];
     let (status, head, body) = http.post(&newer, &request);
     assert_eq!(status, 200, "{body}");
     assert!(!head.contains("mcp-session-id"));

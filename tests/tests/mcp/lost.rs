@@ -73,7 +73,8 @@ fn a_process_that_is_killed_leaves_the_server_alone() {
         let mut lines = Lines::initialized(&server, &[]);
         let operations = json!([{ "op": "node_add", "kind": "bus", "name": format!("bus{n}") }]);
         let params = json!({ "name": "apply", "arguments": { "operations": operations } });
-        lines.say(&json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params }).to_string());
+        lines
+            .say(&json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params }).to_string());
         lines.process.kill().unwrap();
         wait(&mut lines.process);
     }

@@ -79,7 +79,10 @@ fn eight_tracks_a_send_a_click_and_a_render_take_few_calls_and_one_undo() {
         let part = built.node("part-3").unwrap();
         assert_eq!(params::number(part, "gain"), Some(-5.0));
         assert_eq!(part.clips[0].at.0, 24_000, "a beat at 120 bpm");
-        assert!(built.links.between(built.node("room").unwrap().id, built.node("master").unwrap().id).count() == 2);
+        assert!(
+            built.links.between(built.node("room").unwrap().id, built.node("master").unwrap().id).count()
+                == 2
+        );
 
         agent.ok("undo", json!({})).await;
         let (calls, bytes) = (agent.calls.load(Relaxed), agent.bytes.load(Relaxed));
@@ -115,7 +118,8 @@ fn what_belongs_together_is_made_by_a_tool_each() {
             assert_eq!(built.links.between(send.id, room.id).count(), 2);
         }
         let links = agent.ok("query", json!({ "what": "links", "node": "voice" })).await;
-        let to_master = links["items"].as_array().unwrap().iter().find(|l| l["to"] == "master:in").unwrap().clone();
+        let to_master =
+            links["items"].as_array().unwrap().iter().find(|l| l["to"] == "master:in").unwrap().clone();
         assert_eq!(to_master["gain"], -6.0);
 
         agent.ok("set_click", json!({ "on": false })).await;
@@ -123,7 +127,10 @@ fn what_belongs_together_is_made_by_a_tool_each() {
         assert_eq!(click["params"][0]["value"], "-inf");
         agent.ok("disconnect", json!({ "links": [{ "from": "voice", "to": "master" }] })).await;
         let removed = agent.ok("remove", json!({ "nodes": ["drums", "drums-room"] })).await;
-        assert!(removed["changes"].as_array().unwrap().iter().any(|line| line == "- track drums"), "{removed}");
+        assert!(
+            removed["changes"].as_array().unwrap().iter().any(|line| line == "- track drums"),
+            "{removed}"
+        );
         agent.ok("undo", json!({})).await;
         assert!(session(&server).node("drums").is_some());
         agent.ok("redo", json!({})).await;

@@ -19,7 +19,11 @@ fn the_page_says_what_the_program_says() {
     let page = std::fs::read_to_string(project().join("docs/mcp.md")).unwrap();
     let (_, rest) = page.split_once("<!-- aulos-mcp --reference -->\n").unwrap();
     let (told, _) = rest.split_once("<!-- end -->").unwrap();
-    assert_eq!(told.trim(), reference().trim(), "write the output of `aulos-mcp --reference` into docs/mcp.md");
+    assert_eq!(
+        told.trim(),
+        reference().trim(),
+        "write the output of `aulos-mcp --reference` into docs/mcp.md"
+    );
     for method in registry::methods() {
         assert!(told.contains(&format!("| `{}` | `", method.name)), "{} has no tool", method.name);
     }

@@ -9,8 +9,8 @@ use aulos_tests::server::Server;
 use rmcp::{
     ClientHandler, RoleClient,
     model::{
-        ArgumentInfo, CompleteRequestParams, GetPromptRequestParams, GetPromptResponse, ReadResourceRequestParams,
-        ReadResourceResponse, Reference, ResourceUpdatedNotificationParam,
+        ArgumentInfo, CompleteRequestParams, GetPromptRequestParams, GetPromptResponse,
+        ReadResourceRequestParams, ReadResourceResponse, Reference, ResourceUpdatedNotificationParam,
     },
     service::NotificationContext,
 };
@@ -47,7 +47,11 @@ fn the_session_can_be_read() {
             read(&agent, "audio://log/recent").await.unwrap().contains("drums gain")
         })
         .await;
-        for (uri, word) in [("audio://node/drms", "drums"), ("audio://nothing", "audio://session"), ("file:///etc/passwd", "audio")] {
+        for (uri, word) in [
+            ("audio://node/drms", "drums"),
+            ("audio://nothing", "audio://session"),
+            ("file:///etc/passwd", "audio"),
+        ] {
             let said = read(&agent, uri).await.unwrap_err();
             assert!(said.contains(word), "{uri}: {said}");
         }
@@ -61,7 +65,11 @@ struct Told {
 }
 
 impl ClientHandler for Told {
-    async fn on_resource_updated(&self, update: ResourceUpdatedNotificationParam, _: NotificationContext<RoleClient>) {
+    async fn on_resource_updated(
+        &self,
+        update: ResourceUpdatedNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
         self.uris.lock().unwrap().push(update.uri);
         self.count.fetch_add(1, Relaxed);
     }
@@ -122,7 +130,9 @@ fn the_newer_protocol_listens() {
     assert!(found["result"]["supportedVersions"].to_string().contains("2025-11-25"), "{found}");
     let wanted = json!({ "resourceSubscriptions": ["audio://node/drums", "audio://nothing"] });
     let listen = json!({ "_meta": meta, "notifications": wanted });
-    lines.say(&json!({ "jsonrpc": "2.0", "id": 2, "method": "subscriptions/listen", "params": listen }).to_string());
+    lines.say(
+        &json!({ "jsonrpc": "2.0", "id": 2, "method": "subscriptions/listen", "params": listen }).to_string(),
+    );
     let told = lines.hear();
     assert_eq!(told["method"], "notifications/subscriptions/acknowledged", "{told}");
     assert!(!told.to_string().contains("audio://nothing"), "{told}");
@@ -167,19 +177,30 @@ fn names_are_completed_and_prompts_are_filled_in() {
         };
         let node = || Reference::for_resource("audio://node/{name}");
         assert_eq!(complete(node(), "name", "dr").await, ["drums", "drone", "bass-drum"]);
-        assert_eq!(complete(Reference::for_prompt("find_no_sound"), "node", "dru").await, ["drums", "bass-drum"]);
+        assert_eq!(
+            complete(Reference::for_prompt("find_no_sound"), "node", "dru").await,
+            ["drums", "bass-drum"]
+        );
         assert!(complete(Reference::for_prompt("gain_staging"), "loudness", "-1").await.is_empty());
         let prompts = agent.client.list_all_prompts().await.unwrap();
         assert_eq!(prompts.len(), 2);
         let get = async |name: &str, arguments: Json| {
-            let asked = GetPromptRequestParams::new(name).with_arguments(arguments.as_object().unwrap().clone());
+            let asked =
+                GetPromptRequestParams::new(name).with_arguments(arguments.as_object().unwrap().clone());
             match agent.client.get_prompt(asked).await {
-                Ok(GetPromptResponse::Complete(result)) => Ok(serde_json::to_string(&result.messages).unwrap()),
+                Ok(GetPromptResponse::Complete(result)) => {
+                    Ok(serde_json::to_string(&result.messages).unwrap())
+                }
                 Ok(other) => panic!("{other:?}"),
                 Err(error) => Err(error.to_string()),
             }
         };
-        assert!(get("find_no_sound", json!({ "node": "drums" })).await.unwrap().contains("\\\"drums\\\" is not heard"));
+        assert!(
+            get("find_no_sound", json!({ "node": "drums" }))
+                .await
+                .unwrap()
+                .contains("\\\"drums\\\" is not heard")
+        );
         assert!(get("gain_staging", json!({ "loudness": "-23" })).await.unwrap().contains("-23 LUFS"));
         assert!(get("gain_staging", json!({ "loudness": "loud" })).await.unwrap_err().contains("-60 to 0"));
         assert!(get("gain_stage", json!({})).await.unwrap_err().contains("gain_staging"));

@@ -21,7 +21,9 @@ fn progress_is_told_forward_and_a_cancelled_render_ends() {
     let call = |lines: &mut Lines, id: u64, end: &str| {
         let arguments = json!({ "path": server.folder().join("mix.wav"), "end": end });
         let params = json!({ "name": "render", "arguments": arguments, "_meta": { "progressToken": "p" } });
-        lines.say(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string());
+        lines.say(
+            &json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string(),
+        );
     };
     call(&mut lines, 2, "10:00");
     let mut told = vec![-1.0];
@@ -39,7 +41,8 @@ fn progress_is_told_forward_and_a_cancelled_render_ends() {
     call(&mut lines, 3, "5:00:00");
     block_on(until("the render begins", async || running(&server) == 1));
     let cancel = json!({ "requestId": 3, "reason": "enough" });
-    lines.say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancel }).to_string());
+    lines
+        .say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancel }).to_string());
     block_on(until("the render ends", async || running(&server) == 0));
     let answer = lines.ask(4, "tools/call", json!({ "name": "get_overview", "arguments": {} }));
     assert_eq!(answer["result"]["isError"], false);
