@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aulos_protocol::{Analysis, Band, ChannelLevels, Rate};
 use realfft::{RealFftPlanner, RealToComplex};
 
-use super::{finite, loudness::LoudnessMeter};
+use super::{finite, loudness::LoudnessMeter, truepeak::METER_TAPS};
 
 /// Frames in a piece of which a spectrum is made; pieces overlap by half.
 const PIECE: usize = 8192;
@@ -74,9 +74,12 @@ impl Analyzer {
                 self.squares[channel] += x * x;
                 self.spectrum.pieces[channel].push(x);
             }
-            if self.loudness.next(frame)
-                && let Some(momentary) = self.loudness.measured().momentary
-            {
+            let is_new = self.loudness.next(frame);
+            // What begins in the middle of a sound is no step out of silence, which would ring between the samples.
+            if self.frames + n as u64 + 1 == METER_TAPS as u64 {
+                self.loudness.reset();
+            }
+            if is_new && let Some(momentary) = self.loudness.measured().momentary {
                 self.loudest = Some(self.loudest.map_or(momentary, |loudest| loudest.max(momentary)));
             }
             if self.spectrum.pieces.first().is_some_and(|piece| piece.len() == PIECE) {
@@ -207,6 +210,12 @@ mod tests {
             let loudest = told.bands.iter().max_by(|a, b| a.db.partial_cmp(&b.db).unwrap()).unwrap();
             assert!((loudest.hz / hz).log2().abs() <= 0.51, "{hz}: {loudest:?}");
         }
+    }
+
+    #[test]
+    fn a_beginning_in_the_middle_is_no_peak() {
+        let tone: Vec<f32> = sine(1000.0, 0.1, 48_012).split_off(12);
+        assert!((analyzed(&[tone], 480).true_peak_db.unwrap() + 20.0).abs() < 0.02);
     }
 
     #[test]

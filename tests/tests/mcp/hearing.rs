@@ -80,6 +80,7 @@ fn diagnose_finds_why_there_is_no_sound() {
     let server = Server::stepped();
     server.ok("track add drums");
     server.ok("track add bass");
+    server.ok("link drums master");
     block_on(async {
         let agent = Agent::new(&server, &[]).await;
         let found = |json: serde_json::Value, word: &str| {
