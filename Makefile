@@ -11,7 +11,7 @@ PACKAGES = gcc libc6-dev pkg-config libasound2-dev libjack-jackd2-dev
 TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind groff-base \
   jackd2 libasound2-plugins puredata-doc sound-theme-freedesktop python-pygame-doc wims-help forensics-samples-files
 
-.PHONY: run test bench deps build lint fmt install clean
+.PHONY: run test bench conformance deps build lint fmt install clean
 
 run: deps
 	$(CARGO) build --release --locked -p aulos-server -p aulos-ctl
@@ -24,6 +24,10 @@ test: deps
 # What docs/performance.md says, on this machine.
 bench:
 	$(CARGO) bench --locked -p aulos-tests --bench size
+
+# aulos-mcp against the official conformance suite and inspector; needs npm, which brings both.
+conformance: deps
+	mcp/conformance/run
 
 # Installs the packages that are not there yet; does nothing, and needs no rights, when all are.
 deps:
@@ -52,6 +56,7 @@ fmt:
 install: build
 	install -D -m 755 $(TARGET)/release/aulosd $(DESTDIR)$(PREFIX)/bin/aulosd
 	install -D -m 755 $(TARGET)/release/aulosctl $(DESTDIR)$(PREFIX)/bin/aulosctl
+	install -D -m 755 $(TARGET)/release/aulos-mcp $(DESTDIR)$(PREFIX)/bin/aulos-mcp
 	$(TARGET)/release/aulosctl --quiet man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(TARGET)/release/aulosd --manual > $(DESTDIR)$(PREFIX)/share/man/man1/aulosd.1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \

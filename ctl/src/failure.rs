@@ -1,15 +1,12 @@
 //! Ways to end badly: what is said of them, and with which exit code.
 
 use std::{
-    fmt::Write as _,
-    io::{self, ErrorKind, Write as _},
+    io::{self, ErrorKind, Write},
     process::ExitCode,
 };
 
-use aulos_protocol::{Error, ErrorCode, client};
+use aulos_protocol::{Error, ErrorCode, client, text::describe};
 use serde_json::json;
-
-use crate::text::plain;
 
 /// The exit codes, as `--help` tells them.
 pub const EXIT_CODES: &str = "\
@@ -98,41 +95,6 @@ fn told(error: &Error, as_json: bool) -> String {
     } else {
         format!("aulosctl: {}", describe(error))
     }
-}
-
-/// The error as lines of text: the sentence, then indented what else is known. Ends with a line feed.
-pub fn describe(error: &Error) -> String {
-    let mut text = String::new();
-    let mut add = |label: &str, what: &str| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{label}{}", plain(what).trim_end());
-    };
-    add("", &error.message);
-    if let Some(index) = error.index {
-        add("    ", &format!("in the batch: command {index}, counted from 0"));
-    }
-    if let Some(expected) = &error.expected {
-        add("    expected: ", expected);
-    }
-    if !error.path.is_empty() {
-        add("    cycle: ", &error.path.join(" → "));
-    }
-    if let Some(range) = &error.range {
-        let unit = if range.unit.is_empty() { String::new() } else { format!(" {}", range.unit) };
-        let range = format!("{} to {}{unit}", range.min, range.max);
-        // What was expected often is the range already.
-        if !error.expected.as_ref().is_some_and(|expected| expected.contains(&range)) {
-            add("    range: ", &range);
-        }
-    }
-    if let Some(remedy) = &error.remedy {
-        add("    ", remedy);
-    }
-    let told = |name: &String| error.remedy.as_ref().is_some_and(|remedy| remedy.contains(name.as_str()));
-    if !error.close.iter().all(told) {
-        add("    close names: ", &error.close.join(", "));
-    }
-    text
 }
 
 #[cfg(test)]

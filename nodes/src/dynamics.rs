@@ -202,6 +202,11 @@ impl Processor for Dynamics {
         for (channel, gauge) in self.gauges.iter_mut().enumerate() {
             gauge.look(&self.meter, channel, io.output(channel));
         }
+        if let Some(ear) = self.meter.ear().filter(|ear| ear.is_open()) {
+            ear.begin(io.frames);
+            (0..self.gauges.len()).for_each(|channel| ear.hear(channel, io.output(channel)));
+            ear.end();
+        }
         Progress::Done
     }
 

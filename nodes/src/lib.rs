@@ -11,6 +11,7 @@ mod contract;
 mod delay;
 pub mod dsp;
 mod dynamics;
+mod ear;
 mod eq;
 mod fade;
 mod master;
@@ -24,6 +25,7 @@ mod tone;
 
 pub use click::signature_number;
 pub use contract::{CONTROL_GRID, Cycle, Io, Midi, Patch, Processor, Progress, Segment, Setting, View};
+pub use ear::Listener;
 pub use fade::Fade;
 pub use meter::{Level, Meter};
 pub use midi::{Held, MAX_MESSAGE, MESSAGES, MidiBuffer, MidiQueue, ends_notes};

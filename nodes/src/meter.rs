@@ -1,10 +1,16 @@
 //! Levels, from the audio thread to whoever looks.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+};
 
 use aulos_protocol::Rate;
 
-use crate::dsp::{decibels, loudness::Loudness};
+use crate::{
+    dsp::{decibels, loudness::Loudness},
+    ear::Ear,
+};
 
 /// How long the highest peak is held, in ms.
 const HOLD_MS: f64 = 2000.0;
@@ -29,6 +35,8 @@ pub struct Meter {
     /// By how many dB it was turned down at most since it was read last, where something does.
     reduction: Option<AtomicU32>,
     loudness: Option<Published>,
+    /// There from the first time that somebody listens.
+    ear: OnceLock<Ear>,
 }
 
 /// What was measured of the loudness, as bits; what is not known is NaN.
@@ -56,6 +64,7 @@ impl Meter {
             channels: (0..channels).map(|_| Channel::default()).collect(),
             reduction: None,
             loudness: None,
+            ear: OnceLock::new(),
         }
     }
 
@@ -114,6 +123,16 @@ impl Meter {
     /// [audio thread] Whether a reset was asked for.
     pub(crate) fn take_loudness_reset(&self) -> bool {
         self.loudness.as_ref().is_some_and(|published| published.reset.swap(false, Relaxed))
+    }
+
+    /// What keeps the sound for those who listen; made if it is not there.
+    pub(crate) fn open_ear(&self, rate: Rate) -> &Ear {
+        self.ear.get_or_init(|| Ear::new(self.channels.len(), rate))
+    }
+
+    /// [audio thread] What keeps the sound, if anybody has ever listened.
+    pub(crate) fn ear(&self) -> Option<&Ear> {
+        self.ear.get()
     }
 
     /// What it shows, by channel; peaks begin anew.

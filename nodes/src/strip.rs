@@ -190,6 +190,11 @@ impl Strip {
         for (output, gauge) in self.gauges.iter_mut().enumerate() {
             gauge.look(&self.meter, output, io.output(first + output));
         }
+        if let Some(ear) = self.meter.ear().filter(|ear| ear.is_open()) {
+            ear.begin(io.frames);
+            (0..self.gauges.len()).for_each(|output| ear.hear(output, io.output(first + output)));
+            ear.end();
+        }
     }
 
     /// The first output after the tap.

@@ -104,7 +104,23 @@ impl Client {
     /// # Errors
     /// The server's refusal, or [`ErrorCode::Unreachable`].
     pub fn command(&mut self, command: Command) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), false, None)
+        self.ask(Ask::Command(command), false, None, None)
+    }
+
+    /// As [`Client::command`], but only if the session has this revision.
+    ///
+    /// # Errors
+    /// As [`Client::command`]; [`ErrorCode::Busy`] if it has another.
+    pub fn command_if(&mut self, command: Command, revision: u64) -> Result<Reply, Error> {
+        self.ask(Ask::Command(command), false, None, Some(revision))
+    }
+
+    /// Asks what a command would change, if the session has this revision.
+    ///
+    /// # Errors
+    /// As [`Client::command_if`].
+    pub fn dry_run_if(&mut self, command: Command, revision: u64) -> Result<Reply, Error> {
+        self.ask(Ask::Command(command), true, None, Some(revision))
     }
 
     /// Sends a command that is to hold from the engine's frame `at` on; see [`Request::at`]. It is answered when
@@ -113,7 +129,7 @@ impl Client {
     /// # Errors
     /// As [`Client::command`]; [`ErrorCode::Unavailable`] for what cannot be timed.
     pub fn command_at(&mut self, command: Command, at: Frames) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), false, Some(at))
+        self.ask(Ask::Command(command), false, Some(at), None)
     }
 
     /// Asks what a command would change, at once or from a frame on.
@@ -121,7 +137,7 @@ impl Client {
     /// # Errors
     /// As [`Client::command`] and [`Client::command_at`].
     pub fn dry_run(&mut self, command: Command, at: Option<Frames>) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), true, at)
+        self.ask(Ask::Command(command), true, at, None)
     }
 
     /// Asks a question.
@@ -129,13 +145,19 @@ impl Client {
     /// # Errors
     /// As [`Client::command`].
     pub fn query(&mut self, query: Query) -> Result<Reply, Error> {
-        self.ask(Ask::Query(query), false, None)
+        self.ask(Ask::Query(query), false, None, None)
     }
 
-    fn ask(&mut self, ask: Ask, dry_run: bool, at: Option<Frames>) -> Result<Reply, Error> {
+    fn ask(
+        &mut self,
+        ask: Ask,
+        dry_run: bool,
+        at: Option<Frames>,
+        revision: Option<u64>,
+    ) -> Result<Reply, Error> {
         let id = json!(self.next_id);
         self.next_id += 1;
-        let request = Request { id: Some(id.clone()), ask, dry_run, revision: None, at };
+        let request = Request { id: Some(id.clone()), ask, dry_run, revision, at };
         if let Err(error) = self.send_line(&write_request(&request)) {
             return Err(if timed_out(&error) { error } else { self.last_word().unwrap_or(error) });
         }

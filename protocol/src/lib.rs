@@ -8,6 +8,8 @@
 //! The [`Session`] is the desired state as plain data. It says nothing of devices or processes: that is
 //! observed state, which only events and query replies carry.
 
+mod analysis;
+pub mod changes;
 #[cfg(feature = "client")]
 pub mod client;
 mod command;
@@ -22,15 +24,20 @@ mod maps;
 pub mod mirror;
 pub mod params;
 pub mod ports;
+pub mod position;
 mod query;
 #[cfg(feature = "config")]
 pub mod recent;
 pub mod registry;
 mod session;
+pub mod show;
+pub mod text;
 mod units;
 mod value;
 pub mod wire;
+pub mod wires;
 
+pub use analysis::{Analysis, Band, ChannelLevels};
 pub use command::{AudioFormat, Command, Dither, NewNode, Place, Render, SampleDepth, Undo};
 pub use control::Control;
 pub use driver::{DeviceInfo, DriverInfo, DriverKind, DriverStatus};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, ClipId, Decibels, DriverInfo, DriverStatus, Frames, LoopRange, MeterReading, Node,
+    Analysis, Change, ClipId, Decibels, DriverInfo, DriverStatus, Frames, LoopRange, MeterReading, Node,
     OperationState, Range, Rate, Session, Signature, TransportState, Value,
 };
 
@@ -44,6 +44,14 @@ pub enum Query {
     Operation {
         /// The number of the operation.
         operation: u64,
+    },
+    /// Listens to what leaves a strip or send now, for so long, and tells its levels, loudness and spectrum. Other
+    /// requests of the connection wait as long.
+    Analyze {
+        /// The name of a track, bus, send or master.
+        node: String,
+        /// How many seconds, 0.2 to 60.
+        seconds: f64,
     },
     /// The drivers and devices that there are. Takes a while, as devices are opened to ask them.
     Drivers,
@@ -97,6 +105,8 @@ pub enum Reply {
     },
     /// To [`Query::Operation`].
     Operation(OperationState),
+    /// To [`Query::Analyze`].
+    Analysis(Box<Analysis>),
     /// To [`Query::Drivers`].
     Drivers {
         /// The drivers.

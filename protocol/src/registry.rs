@@ -113,6 +113,7 @@ const DOORS: &[Door] = &[
     ("get", Some("/node/get"), &["node", "param"]),
     ("latency", Some("/engine/latency"), &[]),
     ("meters", Some("/engine/meters"), &[]),
+    ("analyze", Some("/node/analyze"), &["node", "seconds"]),
     ("operation", Some("/operation/show"), &["operation"]),
     ("drivers", Some("/driver/list"), &[]),
     ("schema", Some("/sys/schema"), &[]),

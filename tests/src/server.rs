@@ -50,6 +50,27 @@ pub fn aulosctl() -> PathBuf {
     programs().join("aulosctl")
 }
 
+/// `aulos-mcp`, built once for each run of the tests. It has no audio thread to be guarded.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn aulos_mcp() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let target = || {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project().join("target"), PathBuf::from);
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+        let built = Process::new(cargo)
+            .current_dir(project())
+            .args(["build", "--quiet", "-p", "aulos-mcp", "--target-dir"])
+            .arg(&target)
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "aulos-mcp cannot be built");
+        target.join("debug/aulos-mcp")
+    };
+    BUILT.get_or_init(target).clone()
+}
+
 /// How long anything may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 

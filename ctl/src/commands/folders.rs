@@ -11,7 +11,6 @@ use aulos_protocol::{Bpm, Error, ErrorCode, Frames, LoopRange, Rate, Signature, 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::range_text;
 use crate::{
     context::Context,
     failure::Failure,
@@ -207,7 +206,7 @@ pub fn info(cx: &mut Context, folder: &Path) -> Result<(), Failure> {
         ("folder", text("path")),
         ("rate", format!("{} Hz, {} bpm in {signature}", rate.hz(), tempo.get())),
         ("length", format!("{} ({length} frames)", minutes(rate.seconds(length)))),
-        ("loop", range_text(clock, loop_range)),
+        ("loop", clock.range(loop_range)),
         ("nodes", format!("{total}: {}", kinds.join(", "))),
         (
             "holds",

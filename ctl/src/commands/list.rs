@@ -39,7 +39,7 @@ pub fn run(cx: &mut Context, args: &Ls) -> Result<(), Failure> {
 
 /// The clock of a session.
 pub fn clock(session: &Session) -> Clock {
-    Clock { rate: session.rate, tempo: session.tempo, signature: session.signature }
+    Clock::of(session)
 }
 
 fn json(session: &Session, what: Option<Listing>) -> Result<Json, Failure> {

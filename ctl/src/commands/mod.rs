@@ -23,7 +23,6 @@ mod transport;
 mod watch;
 
 pub use list::clock;
-pub use transport::range_text;
 
 use aulos_protocol::{Command, NodeKind};
 

@@ -2,7 +2,7 @@
 
 use aulos_protocol::{Command, Error, ErrorCode, Query, Reply, client::timed_out, client::unexpected};
 
-use super::{clock, range_text};
+use super::clock;
 use crate::{
     args::SessionVerb,
     context::Context,
@@ -83,7 +83,7 @@ fn show(cx: &mut Context) -> Result<(), Failure> {
             cx.out.line(format_args!("name         {}", plain(&session.name)))?;
             cx.out.line(format_args!("rate         {} Hz", session.rate.hz()))?;
             cx.out.line(format_args!("tempo        {} bpm in {}", session.tempo.get(), session.signature))?;
-            let range = range_text(clock(&session), session.loop_range);
+            let range = clock(&session).range(session.loop_range);
             cx.out.line(format_args!("loop         {range}"))?;
             cx.out.line(format_args!("fades        {} ms", session.edit_fade_ms))?;
             cx.out.line(format_args!("max block    {} frames", session.max_block))?;

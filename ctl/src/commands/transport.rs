@@ -58,18 +58,7 @@ fn print_loop(cx: &mut Context) -> Result<(), Failure> {
 
 /// The loop in words.
 pub fn loop_text(clock: Clock, range: Option<LoopRange>) -> String {
-    format!("loop {}", range_text(clock, range))
-}
-
-/// Where a loop begins and ends, in words.
-pub fn range_text(clock: Clock, range: Option<LoopRange>) -> String {
-    match range {
-        Some((start, end)) => {
-            let bars = format!("{} to {}", clock.bar(start), clock.bar(end));
-            format!("{} to {} ({bars})", clock.time(start), clock.time(end))
-        }
-        None => "off".into(),
-    }
+    format!("loop {}", clock.range(range))
 }
 
 /// Prints or sets tempo and time signature.

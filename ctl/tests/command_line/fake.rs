@@ -251,6 +251,7 @@ fn reply(query: &Query, mood: &Mood, cancelled: &AtomicUsize) -> Result<Reply, E
         }
         Query::Meters => Reply::Meters { meters: meters(0.5) },
         Query::Operation { operation } => Reply::Operation(progress(*operation, mood, cancelled)),
+        Query::Analyze { .. } => Reply::Analysis(Box::default()),
         Query::Drivers => Reply::Drivers { drivers: samples::drivers() },
         Query::Schema => Reply::Schema(Json::Null),
         Query::Subscribe { .. } => Reply::Subscribed(Box::new(State {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aulos_nodes::{Level, Meter};
-use aulos_protocol::{Error, ErrorCode, Loudness, MeterReading, Node};
+use aulos_protocol::{Error, ErrorCode, Loudness, MeterReading, Node, NodeId};
 
 use super::Controller;
 
@@ -37,6 +37,11 @@ impl Controller {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The meter of a node, if it has one.
+    pub fn meter(&self, node: NodeId) -> Option<Arc<Meter>> {
+        self.rack.meters().find(|(known, _)| known.id == node).map(|(_, meter)| meter.clone())
     }
 
     /// The meters with the nodes as they are now.

@@ -3,6 +3,7 @@
 //! All of it works frame by frame and gives the same bits however a signal is cut into blocks. Nothing here
 //! allocates once it is made. What each kernel follows and how far it is off is in `docs/dsp.md`.
 
+pub mod analysis;
 pub mod chain;
 pub mod compressor;
 pub mod design;

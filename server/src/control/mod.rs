@@ -2,6 +2,7 @@
 
 mod driving;
 mod edits;
+mod listening;
 mod operations;
 mod report;
 mod schedule;
@@ -134,6 +135,7 @@ pub struct Control {
     schedule: VecDeque<schedule::Scheduled>,
     transport: VecDeque<transport::Order>,
     operations: operations::Operations,
+    listenings: Vec<listening::Listening>,
     warnings: Vec<String>,
     /// Why memory is not locked.
     unlocked: Option<String>,
@@ -214,6 +216,7 @@ impl Control {
             schedule: VecDeque::new(),
             transport: VecDeque::new(),
             operations: operations::Operations::default(),
+            listenings: Vec::new(),
             warnings: Vec::new(),
             unlocked,
             load: report::Load::default(),
@@ -346,6 +349,7 @@ impl Control {
                     .expected("a frame with a command only")));
             }
             Ask::Query(Query::Drivers) => self.list_drivers(answer),
+            Ask::Query(Query::Analyze { node, seconds }) => self.listen(&node, seconds, answer),
             Ask::Query(query) => answer(self.query(connection, &query)),
         }
     }
@@ -403,7 +407,9 @@ impl Control {
             Query::Operation { operation } => self.operations.get(*operation).map(Reply::Operation),
             Query::Schema => Ok(Reply::Schema(wire::schemas())),
             // Answered from a thread of its own.
-            Query::Drivers => Err(Error::new(ErrorCode::Internal, "the drivers are asked for elsewhere")),
+            Query::Drivers | Query::Analyze { .. } => {
+                Err(Error::new(ErrorCode::Internal, "this is answered elsewhere"))
+            }
             // Connections subscribe themselves: only they know where they listen.
             Query::Subscribe { .. } => {
                 Err(Error::new(ErrorCode::Unavailable, "this surface cannot subscribe"))
@@ -423,6 +429,7 @@ impl Control {
         self.carry_on_transport();
         self.tell_timed_transport();
         self.carry_on_schedule();
+        self.carry_on_listening();
         self.flush();
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
