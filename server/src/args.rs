@@ -10,8 +10,14 @@ use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, parser::Value
 
 use crate::{control, drivers};
 
-/// Has a flag take `=false`, too, so that it can take back what a file says.
-fn switch(flag: Arg) -> Arg {
+/// The flags that a file can set, too.
+const SWITCHES: [&str; 3] = ["no_connect", "play", "no_memory_lock"];
+
+/// Has such a flag take `=false`, too, so that it can take back what a file says.
+fn switches(flag: Arg) -> Arg {
+    if !SWITCHES.contains(&flag.get_id().as_str()) {
+        return flag;
+    }
     flag.action(ArgAction::Set)
         .num_args(0..=1)
         .require_equals(true)
@@ -30,7 +36,7 @@ fn switch(flag: Arg) -> Arg {
 /// comes before the environment, then $XDG_CONFIG_HOME/aulos/aulos.toml, /etc/aulos/aulos.toml, and the defaults.
 #[derive(Debug, Parser)]
 #[command(name = "aulosd", version)]
-#[command(mut_arg("no_connect", switch), mut_arg("play", switch), mut_arg("no_memory_lock", switch))]
+#[command(mut_args(switches))]
 pub struct Args {
     /// The configuration file to read instead of the usual ones [default: $AULOS_CONFIG, if it is set]
     #[arg(long, value_name = "FILE")]

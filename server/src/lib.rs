@@ -9,6 +9,7 @@ mod control;
 pub mod disk;
 mod drivers;
 mod hub;
+mod inner;
 mod inspect;
 mod library;
 pub mod log;
@@ -63,7 +64,7 @@ pub fn serve(args: &Args) -> Result<(), Error> {
             .map_err(|error| Error::io("start the control thread", &error))?;
         tokio::spawn(shut_down_on_signals(own.clone())?);
         tracing::info!("serving {}", path.display());
-        let server = tokio::spawn(socket.clone().serve(own));
+        let server = tokio::spawn(socket.clone().serve(own, Arc::default()));
         let result = end.await.unwrap_or_else(|_| {
             Err(Error::new(aulos_protocol::ErrorCode::Internal, "the control thread panicked"))
         });
