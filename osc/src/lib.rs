@@ -2,6 +2,8 @@
 
 pub mod args;
 pub mod framing;
+pub mod meaning;
+pub mod own;
 pub mod packet;
 pub mod pattern;
 pub mod space;

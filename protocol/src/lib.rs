@@ -17,6 +17,7 @@ mod control;
 mod driver;
 mod error;
 mod event;
+mod guarded;
 mod ids;
 mod maps;
 pub mod mirror;
@@ -27,6 +28,7 @@ mod query;
 pub mod recent;
 pub mod registry;
 mod session;
+mod surfaces;
 mod units;
 mod value;
 pub mod wire;
@@ -43,6 +45,7 @@ pub use query::{
     Status, StreamStatus, Unaligned,
 };
 pub use session::{Clip, FORMAT, Link, LoopRange, Node, NodeKind, PortRef, Session};
+pub use surfaces::{Clock, OscStatus};
 pub use units::{Bpm, Decibels, Frames, Rate, Signature};
 pub use value::{Name, Value};
 

@@ -249,6 +249,13 @@ fn reply(query: &Query, mood: &Mood, cancelled: &AtomicUsize) -> Result<Reply, E
                 unaligned: Vec::new(),
             })
         }
+        Query::Clock => Reply::Clock(Clock {
+            number: 1,
+            unix_ns: 1_800_000_000_000_000_000,
+            frame: Frames(0),
+            frames_per_second: 48_000.0,
+            now_ns: 1_800_000_000_000_000_000,
+        }),
         Query::Meters => Reply::Meters { meters: meters(0.5) },
         Query::Operation { operation } => Reply::Operation(progress(*operation, mood, cancelled)),
         Query::Drivers => Reply::Drivers { drivers: samples::drivers() },

@@ -1,5 +1,6 @@
 //! The control thread: the one that owns the session, and to which every surface speaks.
 
+mod clock;
 mod driving;
 mod edits;
 mod operations;
@@ -66,6 +67,8 @@ pub enum ToControl {
         /// The connection.
         connection: u64,
     },
+    /// Something is wrong that a person should know.
+    Warning(Error),
     /// An operation moved on.
     Operation(OperationState),
     /// To end.
@@ -84,6 +87,8 @@ pub struct Setup {
     pub play: bool,
     /// Whether memory is to be locked, where that has no limit.
     pub lock_memory: bool,
+    /// Where OSC says how it is getting on.
+    pub osc: Arc<crate::osc::Board>,
 }
 
 /// What waits until it is applied: the reply without its frame.
@@ -133,6 +138,8 @@ pub struct Control {
     /// Edits that wait for their frame, in its order.
     schedule: VecDeque<schedule::Scheduled>,
     transport: VecDeque<transport::Order>,
+    clock: clock::Timebase,
+    osc: Arc<crate::osc::Board>,
     operations: operations::Operations,
     warnings: Vec<String>,
     /// Why memory is not locked.
@@ -197,6 +204,8 @@ impl Control {
             read_ahead: read_ahead.clone(),
         };
         let driver = Driver::start(setup.driver, beginning, ended)?;
+        let frame = controller.counters().frame();
+        let clock = clock::Timebase::new(rate, frame, driver.stands_still());
         let mut control = Self {
             controller,
             driver,
@@ -213,6 +222,8 @@ impl Control {
             timed_transport: None,
             schedule: VecDeque::new(),
             transport: VecDeque::new(),
+            clock,
+            osc: setup.osc,
             operations: operations::Operations::default(),
             warnings: Vec::new(),
             unlocked,
@@ -309,6 +320,7 @@ impl Control {
                 self.operations.note(&state);
                 self.hub.tell(&Event::Operation(state));
             }
+            ToControl::Warning(error) => self.warn(&error),
             ToControl::Shutdown => self.ended = true,
         }
     }
@@ -359,6 +371,7 @@ impl Control {
             | Command::Loop { .. } => {
                 return self.order_transport(&command, None, answer);
             }
+            Command::ClearSchedule => return self.clear_schedule(answer),
             Command::NewSession { path, rate, max_block, discard } => {
                 self.new_session(&path, rate, max_block, discard)
             }
@@ -396,6 +409,7 @@ impl Control {
             Query::Node { node } => self.node(node).map(Reply::Node),
             Query::Get { node, param } => self.get(node, param.as_deref()),
             Query::Latency => Ok(Reply::Latency(self.controller.latency())),
+            Query::Clock => Ok(Reply::Clock(self.clock.clock(self.controller.counters().frame()))),
             Query::Meters => {
                 self.look_at_meters();
                 Ok(Reply::Meters { meters: self.peaks.take() })
@@ -419,6 +433,7 @@ impl Control {
         const REFRESH: Duration = Duration::from_millis(20);
         self.driver.collect();
         self.look_at_driver();
+        self.look_at_clock();
         self.settle();
         self.carry_on_transport();
         self.tell_timed_transport();
