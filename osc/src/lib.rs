@@ -6,4 +6,5 @@ pub mod meaning;
 pub mod own;
 pub mod packet;
 pub mod pattern;
+pub mod reference;
 pub mod space;

@@ -141,7 +141,7 @@ impl Osc {
     ///
     /// # Panics
     /// If none comes.
-    pub fn next(&mut self) -> OscMessage {
+    pub fn hear(&mut self) -> OscMessage {
         while self.waiting.is_empty() {
             assert!(self.read(), "nothing comes");
         }
@@ -175,7 +175,7 @@ impl Osc {
     /// The next message to this address; what comes before it is left out.
     pub fn next_to(&mut self, address: &str) -> Vec<OscType> {
         loop {
-            let message = self.next();
+            let message = self.hear();
             if message.addr == address {
                 return message.args;
             }
@@ -194,7 +194,7 @@ impl Osc {
         let id = OscType::Int(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         self.send("/sys/req", &[&[id.clone(), s(address)], args].concat());
         loop {
-            let OscMessage { addr, args } = self.next();
+            let OscMessage { addr, args } = self.hear();
             match (addr.as_str(), args.as_slice()) {
                 ("/reply", [_, answered, rest @ ..]) if *answered == id => return Ok(rest.to_vec()),
                 ("/error", [_, OscType::Int(code), OscType::String(text), answered]) if *answered == id => {

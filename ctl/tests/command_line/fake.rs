@@ -12,8 +12,9 @@ use std::{
 };
 
 use aulos_protocol::{
-    Applied, Change, ClipId, Command, Error, ErrorCode, Event, Frames, Hello, LatencyReport, MeterReading,
-    OperationState, PROTOCOL, ParamReading, Query, Reply, State, Telemetry, TransportState, params,
+    Applied, Change, ClipId, Clock, Command, Error, ErrorCode, Event, Frames, Hello, LatencyReport,
+    MeterReading, OperationState, PROTOCOL, ParamReading, Query, Reply, State, Telemetry, TransportState,
+    params,
     wire::{Ask, FromServer, Request, read_request, write_from_server},
 };
 use serde_json::Value as Json;

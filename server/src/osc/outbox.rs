@@ -15,6 +15,8 @@ pub const MOST_DATAGRAM: usize = 1400;
 /// How many messages a second go to a client by UDP, and how many at once after a pause.
 const RATE: f64 = 1000.0;
 const BURST: f64 = 256.0;
+/// How many answers a second go to it without waiting for their turn.
+const ANSWERS: f64 = 4000.0;
 /// How many parts of answers can wait for a client.
 pub const MOST_PARTS: usize = 8192;
 /// The same by TCP, which paces itself.
@@ -30,17 +32,18 @@ pub enum Way {
 
 /// Lets so many through a second.
 struct Bucket {
+    rate: f64,
     tokens: f64,
     filled: Instant,
 }
 
 impl Bucket {
-    fn new() -> Self {
-        Self { tokens: BURST, filled: Instant::now() }
+    fn new(rate: f64) -> Self {
+        Self { rate, tokens: BURST, filled: Instant::now() }
     }
 
     fn fill(&mut self) {
-        self.tokens = BURST.min(self.tokens + self.filled.elapsed().as_secs_f64() * RATE);
+        self.tokens = BURST.min(self.tokens + self.filled.elapsed().as_secs_f64() * self.rate);
         self.filled = Instant::now();
     }
 
@@ -64,7 +67,8 @@ pub struct Outbox {
 
 impl Outbox {
     pub fn new(way: Way) -> Self {
-        Self { way, told: Bucket::new(), answered: Bucket::new(), parts: VecDeque::new() }
+        let (told, answered) = (Bucket::new(RATE), Bucket::new(ANSWERS));
+        Self { way, told, answered, parts: VecDeque::new() }
     }
 
     /// Whether the client reads what it is sent, as far as that can be known.
@@ -75,13 +79,17 @@ impl Outbox {
         }
     }
 
-    /// Sends an answer at once. By UDP it is left out where there are too many.
+    /// Sends an answer at once; behind the others, where by UDP there are too many.
     pub fn answer(&mut self, udp: &UdpSocket, message: OscMessage, counts: &mut OscStatus) {
-        if matches!(self.way, Way::Udp(_)) && !self.answered.take() {
+        let at_once = match self.way {
+            Way::Udp(_) => self.parts.is_empty() && self.answered.take(),
+            Way::Tcp(..) => self.parts.is_empty(),
+        };
+        if at_once {
+            self.send(udp, &OscPacket::Message(message), counts);
+        } else if !self.answer_in_parts(vec![message]) {
             counts.unsent += 1;
-            return;
         }
-        self.send(udp, &OscPacket::Message(message), counts);
     }
 
     /// Takes an answer in parts, which go as fast as they may, in order. Whether there was room for it.
@@ -195,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_bucket_lets_a_burst_through_and_then_so_many_a_second() {
-        let mut bucket = Bucket::new();
+        let mut bucket = Bucket::new(RATE);
         let begun = Instant::now();
         let taken = (0..10_000).filter(|_| bucket.take()).count() as f64;
         let most = BURST + begun.elapsed().as_secs_f64() * RATE;

@@ -15,11 +15,11 @@ use crate::{Stage, stepped};
 /// A tone on a track that is muted; without fades, so that it begins in one frame.
 const MUTED: &str = "
     session set --fade 0ms
-    node add tone sine level=-6dB frequency=997Hz
     track add one
+    set one mute on
+    node add tone sine level=-6dB frequency=997Hz
     link sine one
-    link one master
-    set one mute on";
+    link one master";
 
 /// The clock map: a time, its frame, frames a second, and the number of the line.
 fn map(osc: &mut Osc) -> (OscTime, i64, f64, i32) {
@@ -42,7 +42,7 @@ fn frame_of(osc: &mut Osc, time: OscTime) -> i64 {
 /// What is answered to a bundle: the frame.
 fn answered(osc: &mut Osc) -> Result<i64, String> {
     loop {
-        let message = osc.next();
+        let message = osc.hear();
         match (message.addr.as_str(), message.args.as_slice()) {
             ("/reply", [address, OscType::Long(frame), ..]) if *address == s("#bundle") => return Ok(*frame),
             ("/error", [address, OscType::Int(_), OscType::String(text)]) if *address == s("#bundle") => {
@@ -127,19 +127,24 @@ fn in_real_time_a_bundle_starts_a_tone_on_the_frame_that_it_is_answered_with() {
 
 #[test]
 fn the_transport_starts_on_its_frame_and_what_is_to_come_can_be_cleared() {
-    let played = |clear: bool| {
+    const LEVEL: &str = "/click/beat/level";
+    let played = |at: Option<u64>, clear: bool| {
         let mut stage =
             Stage::new("stepped", "session set --fade 0ms\nnode add click beat\nlink beat master\nstep 1024");
         let (time, frame, ..) = map(&mut stage.osc);
         assert_eq!(frame, 0);
-        let at = later(time, 2222 * 1_000_000_000 / 48_000);
         let play = message("/transport/play", &[]);
-        stage.osc.packet(&bundle(at, vec![play.clone(), message("/click/beat/level", &[OscType::Int(-3)])]));
-        assert_eq!(answered(&mut stage.osc), Ok(2222));
-        let other = later(at, 1_000_000_000);
-        stage
-            .osc
-            .packet(&bundle(other, vec![play.clone(), message("/transport/locate", &[OscType::Int(0)])]));
+        let Some(at) = at else {
+            stage.osc.packet(&bundle(AT_ONCE, vec![message(LEVEL, &[OscType::Int(-3)]), play]));
+            assert_eq!(answered(&mut stage.osc), Ok(1024));
+            (0..4).for_each(|_| drop(stage.server.ok("step 700 324")));
+            return stage.played();
+        };
+        let tag = later(time, at * 1_000_000_000 / 48_000);
+        stage.osc.packet(&bundle(tag, vec![play.clone(), message(LEVEL, &[OscType::Int(-3)])]));
+        assert_eq!(answered(&mut stage.osc), Ok(at as i64));
+        let other = later(tag, 1_000_000_000);
+        stage.osc.packet(&bundle(other, vec![play, message("/transport/locate", &[OscType::Int(0)])]));
         assert!(answered(&mut stage.osc).unwrap_err().contains("one timed change"));
         if clear {
             stage.osc.ask("/sys/sched/clear", &[]).unwrap();
@@ -147,8 +152,15 @@ fn the_transport_starts_on_its_frame_and_what_is_to_come_can_be_cleared() {
         (0..4).for_each(|_| drop(stage.server.ok("step 700 324")));
         stage.played()
     };
-    assert_eq!(played(false).iter().position(|x| *x != 0.0), Some(2222));
-    assert_eq!(played(true).iter().position(|x| *x != 0.0), None);
+    let at_once = played(None, false);
+    assert!(at_once[1024..2400].iter().any(|x| *x != 0.0));
+    for at in [1025, 2222, 3000] {
+        let timed = played(Some(at), false);
+        let at = at as usize;
+        assert!(timed[..at].iter().all(|x| *x == 0.0));
+        assert_eq!(timed[at..at + 1440], at_once[1024..1024 + 1440], "it begins at {at}");
+    }
+    assert!(played(Some(2222), true).iter().all(|x| *x == 0.0));
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn every_address_with_a_value_is_listed_read_and_set() {
     osc.send("/sys/get", &[s("/*/*/gain")]);
     let mut gains = 0;
     let end = loop {
-        match osc.next() {
+        match osc.hear() {
             message if message.addr == "/reply" => break message.args,
             message => gains += i32::from(message.addr.ends_with("/gain")),
         }

@@ -160,11 +160,11 @@ fn more_clients_than_there_are_places_for_are_told_by_a_count() {
     for client in &clients {
         client.send("/sys/subscribe", &[s("/track/*/gain"), OscType::Int(3600)]);
     }
-    // This one is a client, too.
+    // So many at once are more than the kernel may have room for.
     let status = wait_until(&stage.server, "all are counted", |status| {
-        status.subscribers as u64 + status.refused == 300
+        status.subscribers as u64 + status.refused + status.dropped == 300
     });
-    assert!((250..=256).contains(&status.subscribers), "{status:?}");
+    assert!(status.subscribers <= 256 && (status.subscribers == 256 || status.refused == 0), "{status:?}");
     let streams: Vec<_> = (0..80).map(|_| TcpStream::connect(place).unwrap()).collect();
     let more = wait_until(&stage.server, "all are counted", |now| {
         now.connections as u64 + now.refused - status.refused == 80
@@ -174,5 +174,7 @@ fn more_clients_than_there_are_places_for_are_told_by_a_count() {
     wait_until(&stage.server, "they are forgotten", |status| status.connections == 0);
     stage.server.ok("set kept gain -3dB");
     let mut first = clients.into_iter().next().unwrap();
+    // Nothing of what it subscribed to was lost but by the kernel.
+    first.send("/sys/subscribe", &[s("/track/*/gain"), OscType::Int(3600)]);
     while first.next_to("/track/kept/gain") != [OscType::Float(-3.0)] {}
 }

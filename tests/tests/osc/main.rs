@@ -24,7 +24,9 @@ pub fn stepped() -> Server {
 
 /// A server, a client of its OSC, and what it plays in a file.
 pub struct Stage {
+    /// The server.
     pub server: Server,
+    /// The client.
     pub osc: Osc,
     capture: PathBuf,
     _folder: tempfile::TempDir,
