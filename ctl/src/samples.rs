@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use aulos_protocol::{
     Bpm, Clip, ClipId, Decibels, DeviceInfo, DriverInfo, DriverKind, DriverStatus, Frames, Link, LinkId,
-    Node, NodeFaults, NodeId, NodeKind, OperationState, PortRef, Rate, Session, Slug, Status, StreamStatus,
-    TransportState, Value,
+    Node, NodeFaults, NodeId, NodeKind, OperationState, OscStatus, PortRef, Rate, Session, Slug, Status,
+    StreamStatus, TransportState, Value,
 };
 
 /// A master, an output, two tracks (one with a wire that crosses sides), a send and a delay.
@@ -153,6 +153,12 @@ pub fn status() -> Status {
             error: None,
             report: Vec::new(),
         }],
+        osc: OscStatus {
+            listens: Some("127.0.0.1:9000".into()),
+            subscribers: 1,
+            dropped: 12,
+            ..OscStatus::default()
+        },
         warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
         faults: vec![
             NodeFaults {

@@ -132,12 +132,17 @@ fn text(arg: &OscType) -> Option<Json> {
     }
 }
 
-fn whole(arg: &OscType) -> Option<Json> {
+/// An argument as a whole number, if it is one, 0 or more.
+pub fn whole_number(arg: &OscType) -> Option<u64> {
     if let OscType::Long(number) = arg {
-        return u64::try_from(*number).ok().map(Json::from);
+        return u64::try_from(*number).ok();
     }
     let number = number(arg)?;
-    (number >= 0.0 && number.fract() == 0.0 && number < 2f64.powi(63)).then(|| json!(number as u64))
+    (number >= 0.0 && number.fract() == 0.0 && number < 2f64.powi(63)).then_some(number as u64)
+}
+
+fn whole(arg: &OscType) -> Option<Json> {
+    whole_number(arg).map(Json::from)
 }
 
 fn gain(arg: &OscType) -> Option<Json> {

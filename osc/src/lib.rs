@@ -2,6 +2,9 @@
 
 pub mod args;
 pub mod framing;
+pub mod meaning;
+pub mod own;
 pub mod packet;
 pub mod pattern;
+pub mod reference;
 pub mod space;

@@ -147,7 +147,8 @@ impl Shown {
     }
 }
 
-fn of_node(node: &Arc<Node>) -> impl Iterator<Item = Target> {
+/// The addresses of a node.
+pub fn of_node(node: &Arc<Node>) -> impl Iterator<Item = Target> {
     let shown = params::of(node.kind, node.channels).iter().flat_map(Shown::all);
     let own = node.clone();
     shown.map(move |shown| Target::Param(own.clone(), shown)).chain([Target::Name(node.clone())])

@@ -189,6 +189,9 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         end: Option<Frames>,
     },
+    /// Forgets every timed change that is to come, of parameters and of the transport, whoever has sent it.
+    #[serde(rename = "schedule_clear")]
+    ClearSchedule,
     /// Closes the session and begins an empty one (a master and an output) in a new folder.
     #[serde(rename = "session_new")]
     NewSession {
@@ -418,6 +421,7 @@ impl Command {
             Self::Locate { position } => format!("locate {position}"),
             Self::Loop { start: Some(start), end: Some(end) } => format!("loop {start} to {end}"),
             Self::Loop { .. } => "loop off".into(),
+            Self::ClearSchedule => "forget what is to come".into(),
             Self::NewSession { path, .. } => format!("new session {path}"),
             Self::OpenSession { path, .. } => format!("open session {path}"),
             Self::SaveSession { .. } => "save the session".into(),
@@ -439,6 +443,7 @@ impl Command {
         const OPERATION: &str = "it makes a file and does not change the session";
         const DEVICE: &str = "it is about the machine and does not change the session";
         const MEASURED: &str = "it begins a measurement and does not change the session";
+        const TO_COME: &str = "it forgets what has not changed the session yet";
         const CLOCK: &str = "time that has passed cannot be taken back";
         match self {
             Self::AddNode(_)
@@ -460,6 +465,7 @@ impl Command {
             Self::Play | Self::Pause | Self::Stop | Self::Locate { .. } | Self::Loop { .. } => {
                 Undo::Never(TRANSPORT)
             }
+            Self::ClearSchedule => Undo::Never(TO_COME),
             Self::NewSession { .. } | Self::OpenSession { .. } | Self::SaveSession { .. } => {
                 Undo::Never(FOLDER)
             }

@@ -28,6 +28,8 @@ pub enum Form {
     Text,
     /// A path; `~/` is the home folder, and what is relative begins at the folder of the file.
     Path,
+    /// Several texts; on a command line with commas between them.
+    Texts,
     /// A whole number, 0 or more.
     Count,
     /// `true` or `false`.
@@ -39,6 +41,7 @@ impl Form {
         match self {
             Self::Text => "text in quotes",
             Self::Path => "a path in quotes",
+            Self::Texts => "a list of texts in quotes",
             Self::Count => "a whole number, 0 or more",
             Self::Switch => "true or false",
         }
@@ -201,6 +204,33 @@ pub const SETTINGS: &[Setting] = &[
         default: "2",
         text: "Channels that the driver records.",
     },
+    Setting {
+        section: "osc",
+        key: "listen",
+        form: Form::Text,
+        option: Some("osc"),
+        variable: Some("AULOS_OSC"),
+        default: "\"127.0.0.1:9000\"",
+        text: "Where OSC is listened to, by UDP and TCP; \"off\" for nowhere, \"0.0.0.0:9000\" for all of the network.",
+    },
+    Setting {
+        section: "osc",
+        key: "allow",
+        form: Form::Texts,
+        option: Some("osc-allow"),
+        variable: None,
+        default: "[\"192.168.1.0/24\"]",
+        text: "The networks and addresses, beside this machine, that are listened to; none unless set.",
+    },
+    Setting {
+        section: "osc",
+        key: "trust",
+        form: Form::Switch,
+        option: Some("osc-trust"),
+        variable: None,
+        default: "false",
+        text: "Whether other machines may name files, open sessions, set the driver and end the server.",
+    },
 ];
 
 /// The setting `SECTION.KEY`.
@@ -314,6 +344,10 @@ impl Config {
 fn written(form: Form, value: &str) -> String {
     match form {
         Form::Text | Form::Path => toml::Value::String(value.to_owned()).to_string(),
+        Form::Texts => {
+            let texts = value.split(',').map(|text| toml::Value::String(text.to_owned()));
+            toml::Value::Array(texts.collect()).to_string()
+        }
         Form::Count | Form::Switch => value.to_owned(),
     }
 }
@@ -389,6 +423,7 @@ fn parse(file: &Path, text: &str, home: Option<&str>) -> Result<Entries, Error> 
             };
             let value = match (setting.form, value.get_ref()) {
                 (Form::Text, DeValue::String(text)) => Some(text.to_string()),
+                (Form::Texts, DeValue::Array(texts)) => texts_of(texts),
                 (Form::Path, DeValue::String(path)) => whole(path, file, home),
                 (Form::Count, DeValue::Integer(number)) => {
                     u64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
@@ -409,6 +444,15 @@ fn parse(file: &Path, text: &str, home: Option<&str>) -> Result<Entries, Error> 
         }
     }
     Ok(entries)
+}
+
+/// The texts of a list, with commas between them; none if one is no text, or has a comma itself.
+fn texts_of(list: &toml::de::DeArray<'_>) -> Option<String> {
+    let text = |value: &toml::Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::String(text) if !text.is_empty() && !text.contains(',') => Some(text.to_string()),
+        _ => None,
+    };
+    list.iter().map(text).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
 }
 
 /// The whole path of one that a file names.

@@ -35,6 +35,26 @@ pub enum ErrorCode {
     Internal,
 }
 
+impl ErrorCode {
+    /// Its number, where a surface has numbers: those of JSON-RPC.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Parse => -32700,
+            Self::InvalidRequest => -32600,
+            Self::InvalidArgument | Self::OutOfRange => -32602,
+            Self::Internal => -32603,
+            Self::NotFound => -32001,
+            Self::Exists => -32002,
+            Self::Cycle => -32003,
+            Self::Busy => -32004,
+            Self::Unavailable => -32005,
+            Self::Io => -32006,
+            Self::Version => -32007,
+            Self::Unreachable => -32008,
+        }
+    }
+}
+
 /// The range that a number must lie in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Range {

@@ -19,6 +19,7 @@ mod control;
 mod driver;
 mod error;
 mod event;
+mod guarded;
 mod ids;
 mod maps;
 pub mod mirror;
@@ -31,6 +32,7 @@ pub mod recent;
 pub mod registry;
 mod session;
 pub mod show;
+mod surfaces;
 pub mod text;
 mod units;
 mod value;
@@ -50,6 +52,7 @@ pub use query::{
     Status, StreamStatus, Unaligned,
 };
 pub use session::{Clip, FORMAT, Link, LoopRange, Node, NodeKind, PortRef, Session};
+pub use surfaces::{Clock, OscStatus};
 pub use units::{Bpm, Decibels, Frames, Rate, Signature};
 pub use value::{Name, Value};
 

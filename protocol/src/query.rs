@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Analysis, Change, ClipId, Decibels, DriverInfo, DriverStatus, Frames, LoopRange, MeterReading, Node,
-    OperationState, Range, Rate, Session, Signature, TransportState, Value,
+    Analysis, Change, ClipId, Clock, Decibels, DriverInfo, DriverStatus, Frames, LoopRange, MeterReading, Node,
+    OperationState, OscStatus, Range, Rate, Session, Signature, TransportState, Value,
 };
 
 /// A question. It changes nothing.
@@ -38,6 +38,8 @@ pub enum Query {
     },
     /// Arrival and latency of every stage, and the delay of every link.
     Latency,
+    /// How the clock on the wall and the engine's frames go together.
+    Clock,
     /// The peaks since the last time that this was asked, by anybody.
     Meters,
     /// How an operation is getting on.
@@ -98,6 +100,8 @@ pub enum Reply {
     },
     /// To [`Query::Latency`].
     Latency(LatencyReport),
+    /// To [`Query::Clock`].
+    Clock(Clock),
     /// To [`Query::Meters`].
     Meters {
         /// One for each node that has a meter, in the order in which the nodes are listed.
@@ -209,6 +213,9 @@ pub struct Status {
     /// The operations that run, such as renders, by their numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<OperationState>,
+    /// OSC.
+    #[serde(default)]
+    pub osc: OscStatus,
     /// What is wrong and should be known, such as missing audio files.
     pub warnings: Vec<String>,
     /// The nodes that have put out what is no sound, or were late.

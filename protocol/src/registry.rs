@@ -93,6 +93,7 @@ const DOORS: &[Door] = &[
     ("locate", Some("/transport/locate"), &["position"]),
     // A value with an address of its own.
     ("loop", None, &["start", "end"]),
+    ("schedule_clear", Some("/sys/sched/clear"), &[]),
     ("session_new", Some("/session/new"), &["path", "rate", "max_block", "discard"]),
     ("session_open", Some("/session/open"), &["path", "discard"]),
     ("session_save", Some("/session/save"), &["path"]),
@@ -112,6 +113,8 @@ const DOORS: &[Door] = &[
     ("node", Some("/node/show"), &["node"]),
     ("get", Some("/node/get"), &["node", "param"]),
     ("latency", Some("/engine/latency"), &[]),
+    // OSC tells it with time tags.
+    ("clock", None, &[]),
     ("meters", Some("/engine/meters"), &[]),
     ("analyze", Some("/node/analyze"), &["node", "seconds"]),
     ("operation", Some("/operation/show"), &["operation"]),

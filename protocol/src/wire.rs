@@ -183,24 +183,6 @@ pub fn write_request(request: &Request) -> String {
     json.to_string()
 }
 
-/// The JSON-RPC number of an error.
-fn number(code: ErrorCode) -> i32 {
-    match code {
-        ErrorCode::Parse => -32700,
-        ErrorCode::InvalidRequest => -32600,
-        ErrorCode::InvalidArgument | ErrorCode::OutOfRange => -32602,
-        ErrorCode::Internal => -32603,
-        ErrorCode::NotFound => -32001,
-        ErrorCode::Exists => -32002,
-        ErrorCode::Cycle => -32003,
-        ErrorCode::Busy => -32004,
-        ErrorCode::Unavailable => -32005,
-        ErrorCode::Io => -32006,
-        ErrorCode::Version => -32007,
-        ErrorCode::Unreachable => -32008,
-    }
-}
-
 /// The line of a message from the server.
 pub fn write_from_server(message: &FromServer) -> String {
     #[derive(Serialize)]
@@ -216,7 +198,7 @@ pub fn write_from_server(message: &FromServer) -> String {
         FromServer::Answer { id, result: Err(error) } => serde_json::to_string(&json!({
             "jsonrpc": "2.0",
             "id": id,
-            "error": { "code": number(error.code), "message": error.message, "data": error },
+            "error": { "code": error.code.number(), "message": error.message, "data": error },
         })),
         FromServer::Event(event) => {
             serde_json::to_string(&Notification { jsonrpc: "2.0", method: "event", params: event })

@@ -1,6 +1,6 @@
 //! The command line of `aulosd`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use aulos_protocol::{
     Error, ErrorCode, Rate,
@@ -8,11 +8,14 @@ use aulos_protocol::{
 };
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 
-use crate::{control, drivers};
+use crate::{control, drivers, osc};
 
-/// Has the flags that a file can set take `=false`, too, so that it can be taken back.
-fn switch(flag: Arg) -> Arg {
-    if !["no_connect", "play", "no_memory_lock"].contains(&flag.get_id().as_str()) {
+/// The flags that a file can set, too.
+const SWITCHES: [&str; 4] = ["no_connect", "play", "no_memory_lock", "osc_trust"];
+
+/// Has such a flag take `=false`, too, so that it can take back what a file says.
+fn switches(flag: Arg) -> Arg {
+    if !SWITCHES.contains(&flag.get_id().as_str()) {
         return flag;
     }
     flag.action(ArgAction::Set)
@@ -33,7 +36,7 @@ fn switch(flag: Arg) -> Arg {
 /// comes before the environment, then $XDG_CONFIG_HOME/aulos/aulos.toml, /etc/aulos/aulos.toml, and the defaults.
 #[derive(Debug, Parser)]
 #[command(name = "aulosd", version)]
-#[command(mut_args(switch))]
+#[command(mut_args(switches))]
 pub struct Args {
     /// The configuration file to read instead of the usual ones [default: $AULOS_CONFIG, if it is set]
     #[arg(long, value_name = "FILE")]
@@ -88,6 +91,15 @@ pub struct Args {
     /// --no-memory-lock=false locks it, whatever the configuration says
     #[arg(long)]
     no_memory_lock: bool,
+    /// Where OSC is listened to, by UDP and TCP: ADDRESS:PORT, or off. The port 0 is any that is free; status tells it
+    #[arg(long, value_name = "ADDRESS:PORT", env = "AULOS_OSC", default_value = "127.0.0.1:9000")]
+    osc: osc::Place,
+    /// The networks and addresses, beside this machine, that OSC is taken from, such as 192.168.1.0/24,10.0.0.7
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',', value_parser = osc::network)]
+    osc_allow: Vec<ipnet::IpNet>,
+    /// Lets other machines name files, open sessions, set the driver and end the server by OSC, too
+    #[arg(long)]
+    osc_trust: bool,
     /// Writes what the driver plays to a file: .flac (24 bit) or .wav (32-bit float)
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
@@ -155,11 +167,16 @@ impl Args {
         Ok(words)
     }
 
+    /// How OSC is set up.
+    pub fn osc(&self) -> osc::Setup {
+        osc::Setup { place: self.osc, allow: self.osc_allow.clone(), trust: self.osc_trust }
+    }
+
     /// How the control thread is set up.
     ///
     /// # Errors
     /// `OutOfRange` for a rate that no session can have.
-    pub fn setup(&self) -> Result<control::Setup, Error> {
+    pub fn setup(&self, osc: Arc<osc::Board>) -> Result<control::Setup, Error> {
         let rate = Rate::new(self.rate).ok_or_else(|| {
             let range = aulos_protocol::Range {
                 min: f64::from(Rate::MIN),
@@ -193,6 +210,7 @@ impl Args {
             },
             play: self.play,
             lock_memory: !self.no_memory_lock,
+            osc,
         })
     }
 }

@@ -1,7 +1,12 @@
 //! What happens, told to everybody who wants to hear it.
 
 use std::{
+    cell::OnceCell,
     collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,25 +16,94 @@ use aulos_protocol::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// Where a connection's lines go.
+/// Gives each connection its number, whatever surface it comes by.
+#[derive(Debug, Default)]
+pub struct Connections(AtomicU64);
+
+impl Connections {
+    /// A number that no connection has had.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed) + 1
+    }
+}
+
+/// What a surface inside of the server hears.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// Something happened.
+    Event(Arc<Event>),
+    /// The newest of what moves.
+    Telemetry(Box<Telemetry>),
+}
+
+/// Where what a connection hears goes; bounded.
+#[derive(Clone, Debug)]
+pub enum Queue {
+    /// As lines to be written.
+    Lines(mpsc::Sender<String>),
+    /// As it is.
+    News(mpsc::Sender<News>),
+}
+
+/// Where a connection hears what happens.
 #[derive(Clone, Debug)]
 pub struct Outlet {
-    /// Lines to be written; bounded.
-    pub lines: mpsc::Sender<String>,
+    /// Where it goes.
+    pub queue: Queue,
     /// By which the connection is told that it is dropped, and why.
     pub drop: watch::Sender<Option<String>>,
 }
 
 impl Outlet {
-    /// Queues a line that must not be missed, and says whether that went well. Nobody is waited for: a
+    /// Tells an event, which must not be missed, and says whether that went well. Nobody is waited for: a
     /// connection whose queue is full is dropped, so that those that are left have missed nothing.
-    pub fn put(&self, line: String) -> bool {
-        let queued = self.lines.try_send(line).is_ok();
+    fn tell(&self, event: &Arc<Event>, line: &OnceCell<String>) -> bool {
+        let queued = match &self.queue {
+            Queue::Lines(lines) => {
+                let line = line.get_or_init(|| write_from_server(&FromServer::Event((**event).clone())));
+                lines.try_send(line.clone()).is_ok()
+            }
+            Queue::News(news) => news.try_send(News::Event(event.clone())).is_ok(),
+        };
         if !queued {
-            let reason = "events came faster than they were read; connect and subscribe again";
-            self.drop.send_replace(Some(reason.into()));
+            self.give_up();
         }
         queued
+    }
+
+    /// Has the connection dropped, as it reads too slowly.
+    pub fn give_up(&self) {
+        let reason = "events came faster than they were read; connect and subscribe again";
+        self.drop.send_replace(Some(reason.into()));
+    }
+
+    /// Whether its queue is at least half empty.
+    fn has_room(&self) -> bool {
+        let (free, most) = match &self.queue {
+            Queue::Lines(lines) => (lines.capacity(), lines.max_capacity()),
+            Queue::News(news) => (news.capacity(), news.max_capacity()),
+        };
+        free > most / 2
+    }
+
+    /// Tells telemetry, if there is room for it.
+    fn move_on(&self, telemetry: Telemetry) {
+        let queued = match &self.queue {
+            Queue::Lines(lines) => {
+                lines.try_send(write_from_server(&FromServer::Telemetry(telemetry))).is_ok()
+            }
+            Queue::News(news) => news.try_send(News::Telemetry(Box::new(telemetry))).is_ok(),
+        };
+        if !queued {
+            tracing::debug!("a connection went away");
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match &self.queue {
+            Queue::Lines(lines) => lines.is_closed(),
+            Queue::News(news) => news.is_closed(),
+        }
     }
 }
 
@@ -94,9 +168,9 @@ impl Hub {
         if self.subscribers.is_empty() {
             return;
         }
-        let line = write_from_server(&FromServer::Event(event.clone()));
+        let (event, line) = (Arc::new(event.clone()), OnceCell::new());
         self.subscribers.retain(|connection, subscriber| {
-            let queued = subscriber.outlet.put(line.clone());
+            let queued = subscriber.outlet.tell(&event, &line);
             if !queued {
                 tracing::warn!("connection {connection} reads too slowly and is dropped");
             }
@@ -125,20 +199,16 @@ impl Hub {
     pub fn tell_telemetry(&mut self, telemetry: &Telemetry) {
         for subscriber in self.subscribers.values_mut().filter(|subscriber| subscriber.is_due()) {
             subscriber.told = Instant::now();
-            let lines = &subscriber.outlet.lines;
-            if lines.capacity() <= lines.max_capacity() / 2 {
-                continue;
-            }
-            let telemetry = Telemetry { meters: subscriber.peaks.take(), ..telemetry.clone() };
-            if lines.try_send(write_from_server(&FromServer::Telemetry(telemetry))).is_err() {
-                tracing::debug!("a connection went away");
+            if subscriber.outlet.has_room() {
+                let meters = subscriber.peaks.take();
+                subscriber.outlet.move_on(Telemetry { meters, ..telemetry.clone() });
             }
         }
     }
 
     /// Forgets the connections that are gone.
     pub fn sweep(&mut self) {
-        self.subscribers.retain(|_, subscriber| !subscriber.outlet.lines.is_closed());
+        self.subscribers.retain(|_, subscriber| !subscriber.outlet.is_closed());
     }
 }
 

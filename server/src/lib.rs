@@ -9,10 +9,12 @@ mod control;
 pub mod disk;
 mod drivers;
 mod hub;
+mod inner;
 mod inspect;
 mod library;
 pub mod log;
 mod memory;
+mod osc;
 mod played;
 mod render;
 mod socket;
@@ -51,7 +53,9 @@ pub fn serve(args: &Args) -> Result<(), Error> {
     runtime.block_on(async {
         let socket = Arc::new(Socket::bind(&path)?);
         let (own, inbox) = std::sync::mpsc::sync_channel(INBOX);
-        let control = Control::start(args.setup()?, inbox, own.clone())?;
+        let (connections, board) = (Arc::default(), Arc::new(osc::Board::default()));
+        let setup = args.setup(board.clone())?;
+        let control = Control::start(setup, inbox, own.clone())?;
         let (ended, end) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("aulos-control".into())
@@ -63,13 +67,15 @@ pub fn serve(args: &Args) -> Result<(), Error> {
             .map_err(|error| Error::io("start the control thread", &error))?;
         tokio::spawn(shut_down_on_signals(own.clone())?);
         tracing::info!("serving {}", path.display());
-        let server = tokio::spawn(socket.clone().serve(own));
+        let osc = osc::start(args.osc(), &board, &connections, &own).await;
+        let server = tokio::spawn(socket.clone().serve(own, connections));
         let result = end.await.unwrap_or_else(|_| {
             Err(Error::new(aulos_protocol::ErrorCode::Internal, "the control thread panicked"))
         });
         // The answer to the command that ended the server is still on its way.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         server.abort();
+        osc.into_iter().for_each(|osc| osc.abort());
         result
     })
 }

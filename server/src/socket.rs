@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
-        mpsc::{SyncSender, TrySendError},
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc::SyncSender,
     },
     time::Duration,
 };
@@ -23,10 +23,14 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
 };
 
-use crate::{control::ToControl, hub::Outlet};
+use crate::{
+    control::ToControl,
+    hub::{Connections, Outlet, Queue},
+    inner::Inner,
+};
 
 /// How many connections there can be at once.
 const MOST_CONNECTIONS: usize = 256;
@@ -85,8 +89,7 @@ impl Socket {
     }
 
     /// Takes connections until it is dropped.
-    pub async fn serve(self: Arc<Self>, control: SyncSender<ToControl>) {
-        let next = AtomicU64::new(1);
+    pub async fn serve(self: Arc<Self>, control: SyncSender<ToControl>, connections: Arc<Connections>) {
         let open = Arc::new(AtomicUsize::new(0));
         loop {
             let stream = match self.listener.accept().await {
@@ -104,10 +107,10 @@ impl Socket {
                 continue;
             }
             open.fetch_add(1, Relaxed);
-            let id = next.fetch_add(1, Relaxed);
-            let (control, open) = (control.clone(), open.clone());
+            let inner = Inner::new(&connections, control.clone());
+            let open = open.clone();
             tokio::spawn(async move {
-                Connection::run(id, stream, control).await;
+                Connection::run(inner, stream).await;
                 open.fetch_sub(1, Relaxed);
             });
         }
@@ -168,29 +171,26 @@ fn dropped(reason: String) -> String {
 
 /// One client.
 struct Connection {
-    id: u64,
-    control: SyncSender<ToControl>,
+    inner: Inner,
+    lines: mpsc::Sender<String>,
     outlet: Outlet,
 }
 
 impl Connection {
-    async fn run(id: u64, stream: UnixStream, control: SyncSender<ToControl>) {
+    async fn run(inner: Inner, stream: UnixStream) {
         let (read, write) = stream.into_split();
         let (lines, outgoing) = mpsc::channel(MOST_LINES);
         let (drop, dropped) = watch::channel(None);
         let writer = tokio::spawn(write_lines(write, outgoing, dropped));
         let mut drop_reason = drop.subscribe();
-        let connection = Self { id, control, outlet: Outlet { lines, drop } };
+        let outlet = Outlet { queue: Queue::Lines(lines.clone()), drop };
+        let connection = Self { inner, lines, outlet };
         tokio::select! {
             () = connection.read(read) => {}
             _ = drop_reason.changed() => {}
         }
-        // Not by waiting: this thread serves all connections.
-        while let Err(TrySendError::Full(_)) =
-            connection.control.try_send(ToControl::Unsubscribe { connection: id })
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        connection.inner.unsubscribe().await;
+        let id = connection.inner.id();
         std::mem::drop(connection);
         if writer.await.is_err() {
             tracing::error!("the writer of connection {id} panicked");
@@ -216,7 +216,7 @@ impl Connection {
                 Ok(_) if line.last() != Some(&b'\n') => return,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::debug!("connection {} broke: {error}", self.id);
+                    tracing::debug!("connection {} broke: {error}", self.inner.id());
                     return;
                 }
             }
@@ -238,53 +238,30 @@ impl Connection {
     /// Asks the control thread and waits for its answer, so that the requests of a connection are carried out
     /// one after the other.
     async fn ask(&self, request: Request) {
-        let (tell, told) = oneshot::channel();
         let id = request.id.clone();
-        let tell = move |result: Option<Result<Reply, Error>>| {
-            if tell.send(result).is_err() {
-                tracing::debug!("a connection did not wait for its answer");
-            }
-        };
-        let message = match request.ask {
+        let result = match request.ask {
             Ask::Query(Query::Subscribe { telemetry_hz }) => {
-                let (connection, outlet, id) = (self.id, self.outlet.clone(), id.clone());
-                let own = outlet.clone();
+                let (own, give_up, id) = (self.lines.clone(), self.outlet.clone(), id.clone());
                 // Queued at once: the full state must come before the first change.
-                let answer = Box::new(move |result| {
-                    let queued = id.is_none() || own.put(answer_line(id, result));
-                    tell(None);
+                let put = move |result| {
+                    let queued = id.is_none() || own.try_send(answer_line(id, result)).is_ok();
+                    if !queued {
+                        give_up.give_up();
+                    }
                     queued
-                });
-                ToControl::Subscribe { connection, outlet, telemetry_hz, answer }
+                };
+                self.inner.subscribe_outlet(self.outlet.clone(), telemetry_hz, put).await.err()
             }
-            _ => {
-                let answer = Box::new(move |result| tell(Some(result)));
-                ToControl::Request { connection: self.id, request, answer }
-            }
+            _ => Some(self.inner.ask(request).await),
         };
-        let result = match self.control.try_send(message) {
-            Ok(()) => told.await.unwrap_or_else(|_| {
-                let message = "the server ended before it could answer";
-                Some(Err(Error::new(ErrorCode::Unavailable, message)))
-            }),
-            Err(TrySendError::Full(_)) => {
-                Some(Err(Error::new(ErrorCode::Busy, "the server has too much to do")
-                    .remedy("try again in a moment")))
-            }
-            Err(TrySendError::Disconnected(_)) => {
-                Some(Err(Error::new(ErrorCode::Unavailable, "the server is going down")))
-            }
-        };
-        if let Some(result) = result
-            && id.is_some()
-        {
+        if let (Some(result), true) = (result, id.is_some()) {
             self.answer(id, result).await;
         }
     }
 
     async fn answer(&self, id: Option<serde_json::Value>, result: Result<Reply, Error>) {
-        if self.outlet.lines.send(answer_line(id, result)).await.is_err() {
-            tracing::debug!("connection {} does not read any more", self.id);
+        if self.lines.send(answer_line(id, result)).await.is_err() {
+            tracing::debug!("connection {} does not read any more", self.inner.id());
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod late;
 pub mod noise;
 pub mod occurs;
 pub mod oracle;
+pub mod osc;
 pub mod random;
 pub mod server;
 pub mod stepped;

@@ -148,6 +148,8 @@ impl Server {
             .arg(&socket)
             .args(args)
             .env_remove("AULOS_SOCKET")
+            // Many servers at once would want the same port.
+            .env("AULOS_OSC", "off")
             .env("AULOS_LOG", "info")
             .envs(environment.iter().copied())
             .env("AULOS_CONFIG", "")

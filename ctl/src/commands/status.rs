@@ -1,6 +1,6 @@
 //! `status`: the server on one screen.
 
-use aulos_protocol::{Error, NodeFaults, Query, Reply, Status, client::unexpected};
+use aulos_protocol::{Error, NodeFaults, OscStatus, Query, Reply, Status, client::unexpected};
 
 use crate::{
     context::{Context, clock_of},
@@ -100,6 +100,10 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
     let style = if status.streams.underruns > 0 { Style::Bad } else { Style::Plain };
     row("files", format!("{} open, {}", status.streams.open, paint.style(style, &underruns)));
 
+    for (index, (text, style)) in osc_lines(&status.osc).into_iter().enumerate() {
+        row(if index == 0 { "osc" } else { "" }, paint.style(style, &text).into_owned());
+    }
+
     let step = |step: &Option<String>| step.as_deref().map_or("-".to_owned(), |s| plain(s).into_owned());
     row("undo", step(&status.undo));
     row("redo", step(&status.redo));
@@ -121,6 +125,28 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
         format!("aulosd {}, process {}, revision {}", plain(&status.version), status.pid, status.revision),
     );
     Ok(lines)
+}
+
+/// Where OSC is listened to, and what went wrong with it; nothing if it is off.
+fn osc_lines(osc: &OscStatus) -> Vec<(String, Style)> {
+    let problem = osc.problem.iter().map(|problem| (plain(problem).into_owned(), Style::Warn));
+    let place = osc.listens.iter().map(|place| {
+        let (subscribers, connections) =
+            (count(osc.subscribers, "subscriber"), count(osc.connections, "connection"));
+        (format!("{place}, {subscribers}, {connections}"), Style::Plain)
+    });
+    let parts = [
+        (osc.refused, "refused"),
+        (osc.malformed, "malformed"),
+        (osc.dropped, "dropped"),
+        (osc.unsent, "not sent"),
+        (osc.late, "late"),
+        (osc.closed, "closed"),
+    ];
+    let parts = parts.into_iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<_> = parts.map(|(number, what)| format!("{number} {what}")).collect();
+    let lost = (!parts.is_empty()).then(|| (parts.join(", "), Style::Warn));
+    problem.chain(place).chain(lost).collect()
 }
 
 /// What a node did wrong, in words.

@@ -12,8 +12,9 @@ use std::{
 };
 
 use aulos_protocol::{
-    Applied, Change, ClipId, Command, Error, ErrorCode, Event, Frames, Hello, LatencyReport, MeterReading,
-    OperationState, PROTOCOL, ParamReading, Query, Reply, State, Telemetry, TransportState, params,
+    Applied, Change, ClipId, Clock, Command, Error, ErrorCode, Event, Frames, Hello, LatencyReport,
+    MeterReading, OperationState, PROTOCOL, ParamReading, Query, Reply, State, Telemetry, TransportState,
+    params,
     wire::{Ask, FromServer, Request, read_request, write_from_server},
 };
 use serde_json::Value as Json;
@@ -249,6 +250,13 @@ fn reply(query: &Query, mood: &Mood, cancelled: &AtomicUsize) -> Result<Reply, E
                 unaligned: Vec::new(),
             })
         }
+        Query::Clock => Reply::Clock(Clock {
+            number: 1,
+            unix_ns: 1_800_000_000_000_000_000,
+            frame: Frames(0),
+            frames_per_second: 48_000.0,
+            now_ns: 1_800_000_000_000_000_000,
+        }),
         Query::Meters => Reply::Meters { meters: meters(0.5) },
         Query::Operation { operation } => Reply::Operation(progress(*operation, mood, cancelled)),
         Query::Analyze { .. } => Reply::Analysis(Box::default()),

@@ -2,7 +2,11 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+        fence,
+    },
 };
 
 use rtrb::{Consumer, Producer};
@@ -30,6 +34,10 @@ pub struct Counters {
     cycles: AtomicU64,
     pub(super) abandoned: AtomicU64,
     pub(super) hurried: AtomicU64,
+    /// Odd while the two below are written.
+    turns: AtomicU64,
+    due_frame: AtomicU64,
+    due: AtomicU64,
 }
 
 impl Counters {
@@ -51,6 +59,25 @@ impl Counters {
     /// How many cycles were run.
     pub fn cycles(&self) -> u64 {
         self.cycles.load(Relaxed)
+    }
+
+    /// A frame and when it is due, in ns on the driver's clock: the one after the last cycle that had a deadline. None
+    /// before there was one, or at the very moment at which it is written.
+    pub fn due(&self) -> Option<(u64, u64)> {
+        let turn = self.turns.load(Acquire);
+        let due = (self.due_frame.load(Relaxed), self.due.load(Relaxed));
+        fence(Acquire);
+        (turn > 0 && turn.is_multiple_of(2) && self.turns.load(Relaxed) == turn).then_some(due)
+    }
+
+    /// [audio thread] Notes when a frame is due.
+    fn note_due(&self, frame: u64, due: u64) {
+        let turn = self.turns.load(Relaxed);
+        self.turns.store(turn + 1, Relaxed);
+        fence(Release);
+        self.due_frame.store(frame, Relaxed);
+        self.due.store(due, Relaxed);
+        self.turns.store(turn + 2, Release);
     }
 
     /// How many times a task was given up because it was late.
@@ -157,6 +184,9 @@ impl Engine {
         self.counters.frame.store(self.frame, Relaxed);
         if frames > 0 {
             self.counters.cycles.fetch_add(1, Relaxed);
+            if deadline != u64::MAX {
+                self.counters.note_due(self.frame, deadline);
+            }
         }
     }
 

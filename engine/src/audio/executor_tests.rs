@@ -155,6 +155,19 @@ fn a_late_task_is_abandoned_and_only_what_it_feeds_changes() {
 }
 
 #[test]
+fn the_frame_after_a_cycle_is_due_at_its_deadline() {
+    let abandoned = Arc::default();
+    let mut engine = engine(&[0, 0], &abandoned);
+    assert_eq!(engine.counters.due(), None);
+    cycle(&mut engine, u64::MAX);
+    assert_eq!(engine.counters.due(), None);
+    cycle(&mut engine, 50);
+    assert_eq!(engine.counters.due(), Some((16, 50)));
+    cycle(&mut engine, u64::MAX);
+    assert_eq!(engine.counters.due(), Some((16, 50)));
+}
+
+#[test]
 fn nothing_is_left_of_an_abandoned_cycle_in_the_next() {
     let abandoned = Arc::default();
     let mut engine = engine(&[4, 0], &abandoned);

@@ -1,5 +1,6 @@
 //! The control thread: the one that owns the session, and to which every surface speaks.
 
+mod clock;
 mod driving;
 mod edits;
 mod listening;
@@ -67,6 +68,8 @@ pub enum ToControl {
         /// The connection.
         connection: u64,
     },
+    /// Something is wrong that a person should know.
+    Warning(Error),
     /// An operation moved on.
     Operation(OperationState),
     /// To end.
@@ -85,6 +88,8 @@ pub struct Setup {
     pub play: bool,
     /// Whether memory is to be locked, where that has no limit.
     pub lock_memory: bool,
+    /// Where OSC says how it is getting on.
+    pub osc: Arc<crate::osc::Board>,
 }
 
 /// What waits until it is applied: the reply without its frame.
@@ -134,6 +139,8 @@ pub struct Control {
     /// Edits that wait for their frame, in its order.
     schedule: VecDeque<schedule::Scheduled>,
     transport: VecDeque<transport::Order>,
+    clock: clock::Timebase,
+    osc: Arc<crate::osc::Board>,
     operations: operations::Operations,
     listenings: Vec<listening::Listening>,
     warnings: Vec<String>,
@@ -199,6 +206,8 @@ impl Control {
             read_ahead: read_ahead.clone(),
         };
         let driver = Driver::start(setup.driver, beginning, ended)?;
+        let frame = controller.counters().frame();
+        let clock = clock::Timebase::new(rate, frame, driver.stands_still());
         let mut control = Self {
             controller,
             driver,
@@ -215,6 +224,8 @@ impl Control {
             timed_transport: None,
             schedule: VecDeque::new(),
             transport: VecDeque::new(),
+            clock,
+            osc: setup.osc,
             operations: operations::Operations::default(),
             listenings: Vec::new(),
             warnings: Vec::new(),
@@ -312,6 +323,7 @@ impl Control {
                 self.operations.note(&state);
                 self.hub.tell(&Event::Operation(state));
             }
+            ToControl::Warning(error) => self.warn(&error),
             ToControl::Shutdown => self.ended = true,
         }
     }
@@ -363,6 +375,7 @@ impl Control {
             | Command::Loop { .. } => {
                 return self.order_transport(&command, None, answer);
             }
+            Command::ClearSchedule => return self.clear_schedule(answer),
             Command::NewSession { path, rate, max_block, discard } => {
                 self.new_session(&path, rate, max_block, discard)
             }
@@ -400,6 +413,7 @@ impl Control {
             Query::Node { node } => self.node(node).map(Reply::Node),
             Query::Get { node, param } => self.get(node, param.as_deref()),
             Query::Latency => Ok(Reply::Latency(self.controller.latency())),
+            Query::Clock => Ok(Reply::Clock(self.clock.clock(self.controller.counters().frame()))),
             Query::Meters => {
                 self.look_at_meters();
                 Ok(Reply::Meters { meters: self.peaks.take() })
@@ -425,6 +439,7 @@ impl Control {
         const REFRESH: Duration = Duration::from_millis(20);
         self.driver.collect();
         self.look_at_driver();
+        self.look_at_clock();
         self.settle();
         self.carry_on_transport();
         self.tell_timed_transport();

@@ -83,6 +83,7 @@ impl Control {
             undo: history.undo_title().map(str::to_owned),
             redo: history.redo_title().map(str::to_owned),
             operations: self.operations.running(),
+            osc: self.osc.status(),
             warnings: self.warnings.clone(),
             faults: self.controller.faults(),
         }

@@ -34,6 +34,12 @@ impl Control {
         answer(Ok(Reply::Applied(Applied { revision, frame: Frames(at), ..Applied::default() })));
     }
 
+    /// Forgets what is to come.
+    pub(super) fn clear_schedule(&mut self, answer: Answer) {
+        self.schedule.clear();
+        self.clear_transport(answer);
+    }
+
     /// How long before its frame an edit is carried out, in frames: a quarter of a second, in which the audio
     /// thread comes by. A clock that stands still moves only by what is stepped.
     fn lead(&self) -> u64 {

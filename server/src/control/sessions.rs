@@ -185,6 +185,7 @@ impl Control {
         let Next { controller, engine, mut library, errors } = next;
         let (rate, fade) = (controller.session().rate, controller.session().fade_frames());
         let fade = if self.driver.is_live() { fade } else { 0 };
+        self.clock.restart(rate, self.controller.counters().frame());
         self.driver.exchange(Successor { engine, rate, fade }, controller.counters().clone());
         if let Some(folder) = &folder {
             library.set_folder(folder.path().to_owned());

@@ -1,9 +1,9 @@
 //! The transport: it moves when the files hold what it is about to play.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use aulos_engine::{Performed, TransportChange, session};
-use aulos_protocol::{Applied, Command, Error, ErrorCode, Event, Frames, Range};
+use aulos_protocol::{Applied, Command, Error, ErrorCode, Event, Frames, Range, Reply};
 
 use super::{Answer, Control, Told};
 use crate::library::{Course, DISK_TIMEOUT};
@@ -139,6 +139,24 @@ impl Control {
 }
 
 impl Control {
+    /// Forgets the change that is to come, if there is one; nothing else changes.
+    pub(super) fn clear_transport(&mut self, answer: Answer) {
+        let (to_come, others) = std::mem::take(&mut self.transport).into_iter().partition(|o| o.at.is_some());
+        self.transport = others;
+        let to_come: VecDeque<Order> = to_come;
+        for answer in to_come.into_iter().filter_map(|order| order.answer) {
+            answer(Err(Error::new(ErrorCode::Unavailable, "what was to come was cleared")));
+        }
+        if self.timed_transport.is_none() {
+            return answer(Ok(Reply::Done));
+        }
+        // What is said now takes the place of what was to come: that it goes on as it does.
+        let rolling = self.controller.counters().rolling();
+        let change = if rolling { TransportChange::Play } else { TransportChange::Pause };
+        self.transport.push_back(Order { change, at: None, answer: Some(answer), since: None });
+        self.carry_on_transport();
+    }
+
     /// Notes that the change to come is known to the audio thread, and will hold from `frame` on.
     pub(super) fn time_transport(&mut self, frame: Frames) {
         if let Some(timed) = &mut self.timed_transport {

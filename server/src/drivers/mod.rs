@@ -39,6 +39,7 @@ use aulos_protocol::{DriverKind, Error, ErrorCode, Rate};
 pub use capture::Capture;
 pub use device::{Channel, Facts, Wanted};
 pub use list::list;
+pub use monotonic::Monotonic;
 pub use seat::{MOST_CHANNELS, Successor};
 pub use stats::Stats;
 pub use supervisor::{Answer, News, Shown};

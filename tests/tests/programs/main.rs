@@ -42,6 +42,7 @@ impl Home {
             .env("XDG_STATE_HOME", self.path("state"))
             .env("XDG_RUNTIME_DIR", self.0.path())
             .env("TERM", "dumb")
+            .env("AULOS_OSC", "off")
             .stdin(Stdio::null());
         command
     }
