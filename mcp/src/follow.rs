@@ -217,14 +217,14 @@ impl Known {
                         }
                         if after.nodes.get(&id).is_some() {
                             self.nodes.insert(id, *revision);
-                        } else if self.nodes.remove(&id).is_some() || before.nodes.get(&id).is_some() {
-                            if let Some(node) = before.nodes.get(&id)
-                                && !self.gone.iter().any(|gone| gone == &(*revision, node.slug.to_string()))
-                            {
+                        } else if let Some(node) = before.nodes.get(&id) {
+                            self.nodes.remove(&id);
+                            let gone = (*revision, node.slug.to_string());
+                            if !self.gone.contains(&gone) {
                                 if self.gone.len() == MOST_GONE {
                                     self.gone.pop_front();
                                 }
-                                self.gone.push_back((*revision, node.slug.to_string()));
+                                self.gone.push_back(gone);
                             }
                         }
                     }

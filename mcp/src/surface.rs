@@ -468,6 +468,7 @@ impl ServerHandler for Surface {
     }
 
     #[cfg(feature = "conformance-fixtures")]
+    #[expect(deprecated, reason = "clients of the older protocol set it, and the suite asks for it")]
     async fn set_level(
         &self,
         _: rmcp::model::SetLevelRequestParams,
