@@ -8,6 +8,7 @@ mod schedule;
 mod sessions;
 mod stepping;
 mod transport;
+mod warnings;
 
 pub use sessions::fresh_session;
 
@@ -134,7 +135,7 @@ pub struct Control {
     schedule: VecDeque<schedule::Scheduled>,
     transport: VecDeque<transport::Order>,
     operations: operations::Operations,
-    warnings: Vec<String>,
+    warnings: warnings::Warnings,
     /// Why memory is not locked.
     unlocked: Option<String>,
     load: report::Load,
@@ -214,7 +215,7 @@ impl Control {
             schedule: VecDeque::new(),
             transport: VecDeque::new(),
             operations: operations::Operations::default(),
-            warnings: Vec::new(),
+            warnings: warnings::Warnings::default(),
             unlocked,
             load: report::Load::default(),
             peaks: Peaks::default(),
@@ -532,15 +533,12 @@ impl Control {
     }
 
     fn warn(&mut self, error: &Error) {
-        const MOST: usize = 100;
         let message = match &error.remedy {
             Some(remedy) => format!("{error} ({remedy})"),
             None => error.to_string(),
         };
         tracing::warn!("{message}");
-        if !self.warnings.contains(&message) && self.warnings.len() < MOST {
-            self.warnings.push(message.clone());
-        }
+        self.warnings.note(message.clone());
         self.hub.tell(&Event::Warning { message });
     }
 

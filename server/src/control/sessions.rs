@@ -11,7 +11,7 @@ use aulos_protocol::{
     recent::{self, Recent},
 };
 
-use super::Control;
+use super::{Control, warnings::Warnings};
 use crate::{drivers::Successor, library::Library, played, store::Folder};
 
 /// What a new session begins with: a master that goes to the first two channels of the driver.
@@ -195,7 +195,7 @@ impl Control {
         self.library = library.that_plays(self.read_ahead.clone());
         self.folder = folder.or(self.folder.take());
         self.saved_revision = 0;
-        self.warnings.clear();
+        self.warnings = Warnings::default();
         let gone = || Error::new(ErrorCode::Unavailable, "another session was opened meanwhile");
         for waiting in std::mem::take(&mut self.waiting).into_values().flatten() {
             if let Some(answer) = waiting.answer {

@@ -174,3 +174,26 @@ fn saving_elsewhere_touches_no_other_session_and_no_other_audio() {
     desk.run("bus add more\nsession save taken");
     assert_eq!(desk.json("status")["unsaved"], false);
 }
+
+#[test]
+fn the_latest_warnings_are_told_and_the_others_counted() {
+    let desk = Desk::new();
+    desk.run("session new show\ntrack add drums\nlink drums master");
+    fs::create_dir(desk.path("show/audio")).unwrap();
+    for number in 0..130 {
+        let file = desk.path(&format!("show/audio/{number}.wav"));
+        write_wav(&file, &[noise(10, number)]);
+        desk.say(&format!("clip add drums {}", file.display()));
+    }
+    desk.say("session save");
+    fs::remove_dir_all(desk.path("show/audio")).unwrap();
+    desk.say("session open show");
+    let status = desk.json("status");
+    let warnings = status["warnings"].as_array().unwrap();
+    assert_eq!((warnings.len(), &status["warnings_left_out"]), (100, &json!(30)));
+    for (number, warning) in (30..130).zip(warnings) {
+        let name = format!("/audio/{number}.wav");
+        assert!(warning.as_str().unwrap().contains(&name), "{name}: {warning}");
+    }
+    assert!(desk.say("status").contains("30 warnings before these"), "{}", desk.say("status"));
+}
