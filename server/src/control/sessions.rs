@@ -1,13 +1,14 @@
 //! New, open, save.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use aulos_engine::{Controller, Engine, Start, session};
 use aulos_protocol::{
-    Command, Error, ErrorCode, Event, NewNode, NodeKind, Rate, Reply, Session, State,
+    Clip, Command, Error, ErrorCode, Event, NewNode, NodeKind, Rate, Reply, Session, State,
     recent::{self, Recent},
 };
 
@@ -36,6 +37,20 @@ fn absolute(path: &str) -> Result<PathBuf, Error> {
     }
     Err(Error::new(ErrorCode::InvalidArgument, format!("\"{}\" is not a whole path", path.display()))
         .expected("a path that begins with /: the server has another current folder than you"))
+}
+
+/// What the files of clips that `session` has no more are called when it moves out of `old`: they stay there, and undo
+/// finds them by their whole paths.
+/// What the files of clips that `session` has no more are called when it moves out of `old`: they stay there, and undo
+/// finds them by their whole paths.
+fn left_behind(old: &Folder, session: &Session) -> impl Fn(&Clip) -> Option<String> {
+    let clips = session.nodes.values().flat_map(|node| &node.clips);
+    let moved: BTreeSet<String> = clips.map(|clip| clip.file.clone()).collect();
+    let from = old.path().to_owned();
+    move |clip| {
+        let stays = Path::new(&clip.file).is_relative() && !moved.contains(&clip.file);
+        stays.then(|| from.join(&clip.file).to_str().map(str::to_owned)).flatten()
+    }
 }
 
 /// A session that is to take the place of the one that is open.
@@ -123,6 +138,9 @@ impl Control {
                 }
                 let session = new.gathered(&session);
                 new.save(&session)?;
+                if let Some(old) = folder {
+                    self.controller.name_files_of_history(left_behind(old, &session));
+                }
                 self.library.set_folder(new.path().to_owned());
                 self.folder = Some(new);
                 session
