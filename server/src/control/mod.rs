@@ -4,6 +4,7 @@ mod driving;
 mod edits;
 mod operations;
 mod report;
+mod saving;
 mod schedule;
 mod sessions;
 mod stepping;
@@ -33,7 +34,9 @@ use crate::{
     drivers::{self, Beginning, Capture, Driver},
     hub::{Hub, MOST_HZ, Outlet, Peaks},
     library::{FADE_ROOM, Library, ReadAhead},
-    log, memory, played,
+    log, memory,
+    moving::Moving,
+    played,
     store::Folder,
 };
 
@@ -69,6 +72,13 @@ pub enum ToControl {
     },
     /// An operation moved on.
     Operation(OperationState),
+    /// The audio of a session that moves is copied, or why not.
+    Copied {
+        /// The operation that did it.
+        operation: u64,
+        /// The folder with the copies.
+        result: Result<Box<Moving>, Error>,
+    },
     /// To end.
     Shutdown,
 }
@@ -135,6 +145,8 @@ pub struct Control {
     schedule: VecDeque<schedule::Scheduled>,
     transport: VecDeque<transport::Order>,
     operations: operations::Operations,
+    /// The session on its way into another folder.
+    saving: Option<saving::Saving>,
     warnings: warnings::Warnings,
     /// Why memory is not locked.
     unlocked: Option<String>,
@@ -215,6 +227,7 @@ impl Control {
             schedule: VecDeque::new(),
             transport: VecDeque::new(),
             operations: operations::Operations::default(),
+            saving: None,
             warnings: warnings::Warnings::default(),
             unlocked,
             load: report::Load::default(),
@@ -274,6 +287,10 @@ impl Control {
 
     fn end(mut self) -> Result<(), Error> {
         self.operations.cancel_all();
+        self.give_up_saving(Error::new(
+            ErrorCode::Unavailable,
+            "the server ends, and nothing is saved there",
+        ));
         let Self { driver, inbox, folder, controller, .. } = self;
         // Whoever still asks is told at once that nobody answers.
         drop(inbox);
@@ -304,12 +321,9 @@ impl Control {
             }
             ToControl::Unsubscribe { connection } => self.hub.unsubscribe(connection),
             ToControl::Operation(state) => {
-                if let Some(error) = &state.error {
-                    tracing::warn!("{} failed: {error}", state.title);
-                }
-                self.operations.note(&state);
-                self.hub.tell(&Event::Operation(state));
+                self.note_operation(state);
             }
+            ToControl::Copied { operation, result } => self.go_on_saving(operation, result),
             ToControl::Shutdown => self.ended = true,
         }
     }
@@ -364,7 +378,7 @@ impl Control {
                 self.new_session(&path, rate, max_block, discard)
             }
             Command::OpenSession { path, discard } => self.open_session(&path, discard),
-            Command::SaveSession { path } => self.save_session(path.as_deref()),
+            Command::SaveSession { path } => return self.save_session(path.as_deref(), answer),
             Command::Render(render) => self.start_render(render),
             Command::CancelOperation { operation } => self.operations.cancel(operation),
             Command::SetDriver { driver, device, block } => {
