@@ -160,6 +160,7 @@ pub fn status() -> Status {
             ..OscStatus::default()
         },
         warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
+        warnings_left_out: 0,
         faults: vec![
             NodeFaults {
                 node: "late".into(),

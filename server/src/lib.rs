@@ -14,6 +14,7 @@ mod inspect;
 mod library;
 pub mod log;
 mod memory;
+mod moving;
 mod osc;
 mod played;
 mod render;

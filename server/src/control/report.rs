@@ -84,7 +84,8 @@ impl Control {
             redo: history.redo_title().map(str::to_owned),
             operations: self.operations.running(),
             osc: self.osc.status(),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings.latest(),
+            warnings_left_out: self.warnings.left_out(),
             faults: self.controller.faults(),
         }
     }
