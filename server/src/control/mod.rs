@@ -34,6 +34,7 @@ use crate::{
     library::{FADE_ROOM, Library, ReadAhead},
     log, memory, played,
     store::Folder,
+    systemd::Life,
 };
 
 /// Where the answer to a request goes.
@@ -141,6 +142,7 @@ pub struct Control {
     /// What the next query for meters is answered with.
     peaks: Peaks,
     refreshed: Instant,
+    life: Arc<Life>,
     ended: bool,
     /// Whether what is not saved at the end is to be lost.
     discard: bool,
@@ -197,6 +199,7 @@ impl Control {
             read_ahead: read_ahead.clone(),
         };
         let driver = Driver::start(setup.driver, beginning, ended)?;
+        let life = Life::new(controller.counters().clone());
         let mut control = Self {
             controller,
             driver,
@@ -219,6 +222,7 @@ impl Control {
             load: report::Load::default(),
             peaks: Peaks::default(),
             refreshed: Instant::now(),
+            life,
             ended: false,
             discard: false,
         };
@@ -271,7 +275,13 @@ impl Control {
         self.end()
     }
 
+    /// By what it is seen that this thread and the engine live.
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
     fn end(mut self) -> Result<(), Error> {
+        self.life.end();
         self.operations.cancel_all();
         let Self { driver, inbox, folder, controller, .. } = self;
         // Whoever still asks is told at once that nobody answers.
@@ -442,6 +452,7 @@ impl Control {
             self.hub.tell_telemetry(&telemetry);
         }
         self.hub.sweep();
+        self.life.beat(self.driver.stands_still());
     }
 
     /// Answers the requests whose commands are heard by now.
