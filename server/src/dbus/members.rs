@@ -86,7 +86,7 @@ pub struct Object {
 }
 
 /// Options that every command has.
-const COMMAND_OPTIONS: [(&str, &str, &str); 3] = [
+pub const COMMAND_OPTIONS: [(&str, &str, &str); 3] = [
     ("dry_run", "b", "Answers with the changes that it would make, and makes none."),
     ("if_revision", "t", "Refuses it if the session has another revision."),
     ("at_frame", "t", "The engine's frame from which parameters, solo and the transport are to change."),

@@ -73,9 +73,14 @@ fn of_member(page: &mut String, member: &Member) {
         page.push('\n');
     }
     for argument in arguments {
-        let lines: Vec<_> = argument.text.lines().collect();
+        // What all commands take is said above.
+        let is_own = |line: &&str| !members::COMMAND_OPTIONS.iter().any(|(_, _, text)| line.ends_with(text));
+        let lines: Vec<_> = argument.text.lines().filter(is_own).collect();
         match lines.as_slice() {
-            [only] => {
+            [] => {
+                let _ = writeln!(page, "- `{}`: those of every command", argument.name);
+            }
+            [only] if argument.name != "options" => {
                 let _ = writeln!(page, "- `{}`: {only}", argument.name);
             }
             lines => {
