@@ -10,9 +10,21 @@ PACKAGES = gcc libc6-dev pkg-config libasound2-dev libjack-jackd2-dev
 # What the tests compare with and play.
 TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind groff-base \
   jackd2 libasound2-plugins puredata-doc sound-theme-freedesktop python-pygame-doc wims-help forensics-samples-files \
-  liblo-tools python3-venv
+  liblo-tools python3-venv dbus libglib2.0-bin systemd
 
-.PHONY: run test bench conformance deps build lint fmt install clean
+# Where it is looked for units and D-Bus services for a prefix of /usr, /usr/local or ~/.local alike.
+UNITS = $(DESTDIR)$(PREFIX)/share/systemd/user
+BUS_SERVICES = $(DESTDIR)$(PREFIX)/share/dbus-1/services
+# What raises limits is for root to put into /etc; an installation of a user only has it at hand.
+ifneq ($(filter /usr /usr/local,$(PREFIX)),)
+LIMITS = $(DESTDIR)/etc/security/limits.d
+MANAGER_LIMITS = $(DESTDIR)/etc/systemd/system/user@.service.d
+else
+LIMITS = $(DESTDIR)$(PREFIX)/share/aulos/limits.d
+MANAGER_LIMITS = $(DESTDIR)$(PREFIX)/share/aulos/user@.service.d
+endif
+
+.PHONY: run test bench conformance deps build lint fmt install install-units clean
 
 run: deps
 	$(CARGO) build --release --locked -p aulos-server -p aulos-ctl
@@ -54,7 +66,7 @@ lint:
 fmt:
 	$(CARGO) fmt
 
-install: build
+install: build install-units
 	install -D -m 755 $(TARGET)/release/aulosd $(DESTDIR)$(PREFIX)/bin/aulosd
 	install -D -m 755 $(TARGET)/release/aulosctl $(DESTDIR)$(PREFIX)/bin/aulosctl
 	install -D -m 755 $(TARGET)/release/aulos-mcp $(DESTDIR)$(PREFIX)/bin/aulos-mcp
@@ -65,6 +77,17 @@ install: build
 	$(TARGET)/release/aulosctl completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/aulosctl
 	$(TARGET)/release/aulosctl completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_aulosctl
 	$(TARGET)/release/aulosctl completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/aulosctl.fish
+
+# The units of systemd and the activation by D-Bus, with the paths of this installation.
+install-units:
+	install -d $(UNITS)
+	for unit in aulosd.service aulosd.socket aulos-mcp.service; do \
+	  sed 's|@BINDIR@|$(PREFIX)/bin|g; s|@DOCDIR@|$(PREFIX)/share/doc/aulos|g' systemd/$$unit > $(UNITS)/$$unit && chmod 644 $(UNITS)/$$unit || exit 1; \
+	done
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/aulos docs/systemd.md docs/dbus.md
+	install -D -m 644 systemd/dbus-1/services/org.aulos.Server.service $(BUS_SERVICES)/org.aulos.Server.service
+	install -D -m 644 systemd/limits.d/25-aulos.conf $(LIMITS)/25-aulos.conf
+	install -D -m 644 systemd/user@.service.d/25-aulos.conf $(MANAGER_LIMITS)/25-aulos.conf
 
 clean:
 	$(CARGO) clean

@@ -91,7 +91,7 @@ impl Private {
                 .arg(folder.join("session"))
                 .arg("--socket")
                 .arg(folder.join("socket"))
-                .args(["--driver", "stepped", "--log", "warn", "--with-parent"])
+                .args(["--no-dbus", "--driver", "stepped", "--log", "warn", "--with-parent"])
                 .arg(std::process::id().to_string())
                 .env("AULOS_CONFIG", "")
                 .env("XDG_STATE_HOME", folder.join("state"))

@@ -231,6 +231,24 @@ pub const SETTINGS: &[Setting] = &[
         default: "false",
         text: "Whether other machines may name files, open sessions, set the driver and end the server.",
     },
+    Setting {
+        section: "dbus",
+        key: "no_dbus",
+        form: Form::Switch,
+        option: Some("no-dbus"),
+        variable: None,
+        default: "false",
+        text: "Whether D-Bus is left alone, even if there is a session bus.",
+    },
+    Setting {
+        section: "dbus",
+        key: "name",
+        form: Form::Text,
+        option: Some("dbus-name"),
+        variable: None,
+        default: "\"org.aulos.Server\"",
+        text: "The name on the session bus.",
+    },
 ];
 
 /// The setting `SECTION.KEY`.

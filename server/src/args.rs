@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, parser::Value
 use crate::{control, drivers, osc};
 
 /// The flags that a file can set, too.
-const SWITCHES: [&str; 4] = ["no_connect", "play", "no_memory_lock", "osc_trust"];
+const SWITCHES: [&str; 5] = ["no_connect", "play", "no_memory_lock", "osc_trust", "no_dbus"];
 
 /// Has such a flag take `=false`, too, so that it can take back what a file says.
 fn switches(flag: Arg) -> Arg {
@@ -47,6 +47,9 @@ pub struct Args {
     /// Prints the manual's page, and ends
     #[arg(long, hide = true)]
     pub manual: bool,
+    /// Prints what there is on D-Bus, which is docs/dbus.md, and ends
+    #[arg(long, hide = true)]
+    pub dbus_reference: bool,
     /// Ends when the process of this number ends, which is the one that starts the server
     #[arg(long, value_name = "PID", hide = true)]
     pub with_parent: Option<i32>,
@@ -100,6 +103,12 @@ pub struct Args {
     /// Lets other machines name files, open sessions, set the driver and end the server by OSC, too
     #[arg(long)]
     osc_trust: bool,
+    /// Leaves D-Bus alone, even if there is a session bus; --no-dbus=false serves it, whatever the configuration says
+    #[arg(long)]
+    pub no_dbus: bool,
+    /// The name on the session bus
+    #[arg(long, value_name = "NAME", default_value = "org.aulos.Server", value_parser = crate::dbus::checked_name)]
+    pub dbus_name: String,
     /// Writes what the driver plays to a file: .flac (24 bit) or .wav (32-bit float)
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
@@ -123,7 +132,7 @@ impl Args {
         let matches = Self::command().get_matches_from(&words);
         let env = |name: &str| std::env::var(name).ok();
         let given = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        if given.inspect.is_some() || given.manual {
+        if given.inspect.is_some() || given.manual || given.dbus_reference {
             return Ok(given);
         }
         let config = Config::load(given.config.as_deref(), env)?;
@@ -231,7 +240,17 @@ mod tests {
     /// A new option belongs into the configuration, or into this list.
     #[test]
     fn every_option_is_a_setting_or_of_one_run_only() {
-        let once = ["config", "inspect", "manual", "with-parent", "capture", "frames", "help", "version"];
+        let once = [
+            "config",
+            "inspect",
+            "manual",
+            "dbus-reference",
+            "with-parent",
+            "capture",
+            "frames",
+            "help",
+            "version",
+        ];
         let settings = config::SETTINGS.iter().filter_map(|setting| setting.option);
         let known: BTreeSet<_> = once.into_iter().chain(settings).map(str::to_owned).collect();
         let mut command = Args::command();

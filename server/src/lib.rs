@@ -6,6 +6,7 @@
 mod args;
 pub mod audiofile;
 mod control;
+mod dbus;
 pub mod disk;
 mod drivers;
 mod hub;
@@ -20,6 +21,7 @@ mod played;
 mod render;
 mod socket;
 mod store;
+mod systemd;
 
 use std::sync::{Arc, mpsc::SyncSender};
 
@@ -27,11 +29,15 @@ use aulos_protocol::{Error, client::default_socket};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use args::Args;
+pub use dbus::reference as dbus_reference;
 pub use inspect::inspect;
 pub use store::parse as parse_session;
 
 use control::{Control, ToControl};
+use hub::Connections;
+use inner::Inner;
 use socket::Socket;
+use systemd::Manager;
 
 /// How many messages wait for the control thread.
 const INBOX: usize = 1024;
@@ -52,11 +58,16 @@ pub fn serve(args: &Args) -> Result<(), Error> {
         default_socket(|name| std::env::var(name).ok(), rustix::process::getuid().as_raw())
     });
     runtime.block_on(async {
-        let socket = Arc::new(Socket::bind(&path)?);
+        let manager = Manager::from_env(|name| std::env::var(name).ok())?;
+        let socket = Arc::new(match systemd::listener()? {
+            Some(listener) => Socket::adopt(listener)?,
+            None => Socket::bind(&path)?,
+        });
         let (own, inbox) = std::sync::mpsc::sync_channel(INBOX);
-        let (connections, board) = (Arc::default(), Arc::new(osc::Board::default()));
+        let (connections, board) = (Arc::<Connections>::default(), Arc::new(osc::Board::default()));
         let setup = args.setup(board.clone())?;
         let control = Control::start(setup, inbox, own.clone())?;
+        let life = control.life().clone();
         let (ended, end) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("aulos-control".into())
@@ -67,12 +78,21 @@ pub fn serve(args: &Args) -> Result<(), Error> {
             })
             .map_err(|error| Error::io("start the control thread", &error))?;
         tokio::spawn(shut_down_on_signals(own.clone())?);
-        tracing::info!("serving {}", path.display());
+        tracing::info!("serving {}", socket.path().display());
         let osc = osc::start(args.osc(), &board, &connections, &own).await;
+        let manager =
+            manager.map(|manager| tokio::spawn(manager.follow(life, Inner::new(&connections, own.clone()))));
+        if !args.no_dbus {
+            tokio::spawn(dbus::serve(args.dbus_name.clone(), connections.clone(), own.clone()));
+        }
         let server = tokio::spawn(socket.clone().serve(own, connections));
         let result = end.await.unwrap_or_else(|_| {
             Err(Error::new(aulos_protocol::ErrorCode::Internal, "the control thread panicked"))
         });
+        if let Some(manager) = manager {
+            // Told that the server ends, or it is not there to be told.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(2), manager).await;
+        }
         // The answer to the command that ended the server is still on its way.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         server.abort();

@@ -25,6 +25,12 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
+    if args.dbus_reference {
+        return match std::io::stdout().write_all(aulos_server::dbus_reference().as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     if let Some(path) = &args.inspect {
         return inspect(path);
     }

@@ -42,6 +42,8 @@ const MOST_LINES: usize = 1024;
 pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
+    /// Whether it was made by somebody else, who keeps it when this server ends.
+    is_adopted: bool,
     _lock: File,
 }
 
@@ -54,21 +56,17 @@ impl Socket {
     pub fn bind(path: &Path) -> Result<Self, Error> {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         own_folder(folder)?;
-        // Beside the socket, and not in the place of its ending: then `a.one` and `a.two` are two sockets.
-        let mut lock_path = path.as_os_str().to_owned();
-        lock_path.push(".lock");
-        let lock_path = PathBuf::from(lock_path);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|e| Error::io(&format!("open {}", lock_path.display()), &e))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            Error::new(ErrorCode::Busy, format!("another server serves {} already", path.display()))
-                .remedy("use that one, shut it down with: aulosctl shutdown, or choose another with --socket")
-        })?;
+        let lock = lock(path)?;
         match fs::symlink_metadata(path) {
+            Ok(found) if found.file_type().is_socket() && is_heard(path) => {
+                return Err(Error::new(
+                    ErrorCode::Busy,
+                    format!("somebody listens at {} already", path.display()),
+                )
+                .remedy(
+                    "start the server by systemctl --user start aulosd, or choose another with --socket",
+                ));
+            }
             Ok(found) if found.file_type().is_socket() => {
                 fs::remove_file(path).map_err(|e| Error::io("remove a dead server's socket", &e))?;
             }
@@ -85,7 +83,29 @@ impl Socket {
         let io = |e: std::io::Error| Error::io(&doing, &e);
         let listener = UnixListener::bind(path).map_err(io)?;
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(io)?;
-        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+        Ok(Self { listener, path: path.to_owned(), is_adopted: false, _lock: lock })
+    }
+
+    /// Takes over a socket that listens already. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// `Busy` if another server serves it, `InvalidArgument` if it has no path, `Io`.
+    pub fn adopt(listener: std::os::unix::net::UnixListener) -> Result<Self, Error> {
+        let io = |e: std::io::Error| Error::io("take over the socket", &e);
+        let address = listener.local_addr().map_err(io)?;
+        let path = address.as_pathname().ok_or_else(|| {
+            Error::new(ErrorCode::InvalidArgument, "the socket that was handed over has no path")
+                .expected("one in a folder that only this user can enter")
+        })?;
+        let lock = lock(path)?;
+        listener.set_nonblocking(true).map_err(io)?;
+        let listener = UnixListener::from_std(listener).map_err(io)?;
+        Ok(Self { listener, path: path.to_owned(), is_adopted: true, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Takes connections until it is dropped.
@@ -119,9 +139,43 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        if self.is_adopted {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!("could not remove the socket {}: {error}", self.path.display());
         }
+    }
+}
+
+/// The right to the socket at `path`.
+fn lock(path: &Path) -> Result<File, Error> {
+    // Beside the socket, and not in the place of its ending: then `a.one` and `a.two` are two sockets.
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock_path = PathBuf::from(lock_path);
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(|e| Error::io(&format!("open {}", lock_path.display()), &e))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        Error::new(ErrorCode::Busy, format!("another server serves {} already", path.display()))
+            .remedy("use that one, shut it down with: aulosctl shutdown, or choose another with --socket")
+    })?;
+    Ok(lock)
+}
+
+/// Whether somebody listens at the socket, such as a service manager that starts the server when it is needed.
+fn is_heard(path: &Path) -> bool {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    // Without waiting: the queue of who listens may be full.
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    match (socket, SocketAddrUnix::new(path)) {
+        (Ok(socket), Ok(address)) => connect(&socket, &address) != Err(rustix::io::Errno::CONNREFUSED),
+        _ => false,
     }
 }
 
@@ -272,7 +326,7 @@ fn answer_line(id: Option<serde_json::Value>, result: Result<Reply, Error>) -> S
 
 /// Writes the lines that come, those of a connection that has ended too, until it is to be dropped: then it is
 /// told why, if it reads.
-async fn write_lines(
+pub(crate) async fn write_lines(
     mut write: OwnedWriteHalf,
     mut outgoing: mpsc::Receiver<String>,
     mut drop: watch::Receiver<Option<String>>,

@@ -4,6 +4,7 @@
 //! tells two renderings apart bit by bit. [`stepped`] runs an engine block by block, and [`late`] has nodes in it whose
 //! work somebody else does.
 
+pub mod bus;
 pub mod commands;
 mod compare;
 pub mod jackd;

@@ -40,6 +40,7 @@ use crate::{
     moving::Moving,
     played,
     store::Folder,
+    systemd::Life,
 };
 
 /// Where the answer to a request goes.
@@ -163,6 +164,7 @@ pub struct Control {
     /// What the next query for meters is answered with.
     peaks: Peaks,
     refreshed: Instant,
+    life: Arc<Life>,
     ended: bool,
     /// Whether what is not saved at the end is to be lost.
     discard: bool,
@@ -221,6 +223,7 @@ impl Control {
         let driver = Driver::start(setup.driver, beginning, ended)?;
         let frame = controller.counters().frame();
         let clock = clock::Timebase::new(rate, frame, driver.stands_still());
+        let life = Life::new(controller.counters().clone());
         let mut control = Self {
             controller,
             driver,
@@ -247,6 +250,7 @@ impl Control {
             load: report::Load::default(),
             peaks: Peaks::default(),
             refreshed: Instant::now(),
+            life,
             ended: false,
             discard: false,
         };
@@ -299,7 +303,13 @@ impl Control {
         self.end()
     }
 
+    /// By what it is seen that this thread and the engine live.
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
     fn end(mut self) -> Result<(), Error> {
+        self.life.end();
         self.operations.cancel_all();
         self.give_up_saving(Error::new(
             ErrorCode::Unavailable,
@@ -479,6 +489,7 @@ impl Control {
             self.hub.tell_telemetry(&telemetry);
         }
         self.hub.sweep();
+        self.life.beat(self.driver.stands_still());
     }
 
     /// Answers the requests whose commands are heard by now.

@@ -1,0 +1,357 @@
+//! One connection to the bus, until it ends.
+
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use aulos_protocol::{Event, OperationState, Query, Reply, mirror};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use zbus::{
+    Connection, MessageStream,
+    export::futures_core::Stream,
+    message::{Flags, Message, Type},
+    zvariant::Value,
+};
+
+use super::{
+    calls::{Answer, Desk, Outcome, unsayable},
+    failure::Failure,
+    members,
+    properties::{Counts, View},
+    signals,
+};
+use crate::inner::{Heard, Subscription};
+
+/// How many messages wait for the bus.
+const MOST_OUT: usize = 64;
+/// How many calls are answered at once, and how many of one client.
+const MOST_CALLS: usize = 256;
+const MOST_CALLS_OF_ONE: usize = 64;
+/// How many signals that are no changes of properties wait.
+const MOST_NOTICES: usize = 256;
+/// How long changes are gathered before they are told.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Why a connection ended.
+pub enum End {
+    /// The bus has gone.
+    Bus,
+    /// The server goes down.
+    Server,
+}
+
+/// The calls that are being answered, by client.
+#[derive(Default)]
+struct Calls(Mutex<HashMap<String, usize>>);
+
+/// A place among them.
+struct Place {
+    calls: Arc<Calls>,
+    client: String,
+}
+
+impl Calls {
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<String, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(self: &Arc<Self>, client: &str) -> Option<Place> {
+        let mut calls = self.locked();
+        let own = calls.get(client).copied().unwrap_or(0);
+        if own >= MOST_CALLS_OF_ONE || calls.values().sum::<usize>() >= MOST_CALLS {
+            return None;
+        }
+        calls.insert(client.to_owned(), own + 1);
+        Some(Place { calls: self.clone(), client: client.to_owned() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut calls = self.calls.locked();
+        if let Some(own) = calls.get_mut(&self.client) {
+            *own -= 1;
+            if *own == 0 {
+                calls.remove(&self.client);
+            }
+        }
+    }
+}
+
+/// Serves a connection until it, or the server, ends.
+pub async fn serve(name: &str, desk: &Desk, connection: Connection) -> End {
+    // Before the name is had, so that no call that comes by it is missed.
+    let messages = MessageStream::from(&connection);
+    let (out, outgoing) = mpsc::channel(MOST_OUT);
+    let writer = tokio::spawn(write(connection, outgoing));
+    let end = match begin(desk).await {
+        Some((view, subscription)) => Door::new(desk, view, out).run(name, messages, subscription).await,
+        None => End::Server,
+    };
+    writer.abort();
+    end
+}
+
+/// What there is, and the news of it; none if the server goes down.
+async fn begin(desk: &Desk) -> Option<(View, Subscription)> {
+    let (state, subscription) = desk.inner.subscribe(0.0).await.ok()?;
+    loop {
+        match desk.inner.query(Query::Status).await {
+            Ok(Reply::Status(status)) => {
+                let counts = desk.streams.counts();
+                return Some((View { state: *state, driver: status.driver, counts }, subscription));
+            }
+            Err(error) if error.code == aulos_protocol::ErrorCode::Busy => tokio::time::sleep(GATHER).await,
+            _ => return None,
+        }
+    }
+}
+
+/// Sends what comes, until the bus does not take it any more.
+async fn write(connection: Connection, mut outgoing: mpsc::Receiver<Message>) {
+    while let Some(message) = outgoing.recv().await {
+        if let Err(error) = connection.send(&message).await {
+            tracing::debug!("the bus takes nothing any more: {error}");
+            return;
+        }
+    }
+}
+
+/// The next message from the bus; none when it has gone.
+async fn next(messages: &mut MessageStream) -> Option<Message> {
+    let next = std::future::poll_fn(|context| {
+        let messages = pin!(&mut *messages);
+        messages.poll_next(context)
+    });
+    next.await?.ok()
+}
+
+struct Door<'a> {
+    desk: &'a Desk,
+    view: View,
+    teller: signals::Teller,
+    notices: std::collections::VecDeque<Message>,
+    calls: Arc<Calls>,
+    out: mpsc::Sender<Message>,
+    /// When what changed is told.
+    due: Option<Instant>,
+}
+
+impl<'a> Door<'a> {
+    fn new(desk: &'a Desk, view: View, out: mpsc::Sender<Message>) -> Self {
+        let teller = signals::Teller::new(&view);
+        Self { desk, view, teller, notices: Default::default(), calls: Arc::default(), out, due: None }
+    }
+
+    async fn run(mut self, name: &str, mut messages: MessageStream, mut subscription: Subscription) -> End {
+        let naming = match request_name(name) {
+            Ok(naming) => naming,
+            Err(error) => {
+                tracing::warn!("D-Bus: the name {name} cannot be asked for: {error}");
+                return End::Server;
+            }
+        };
+        let serial = naming.primary_header().serial_num();
+        if self.out.send(naming).await.is_err() {
+            return End::Bus;
+        }
+        loop {
+            let due = self.due;
+            tokio::select! {
+                // Nothing is taken from the bus while it does not take the answers.
+                message = async { self.out.reserve().await.ok()?; next(&mut messages).await } => {
+                    let Some(message) = message else { return End::Bus };
+                    // What was asked for before is seen by who asks after.
+                    while let Some(heard) = subscription.waiting() {
+                        self.hear(heard);
+                    }
+                    match message.message_type() {
+                        Type::MethodCall => self.take(message),
+                        Type::MethodReturn | Type::Error
+                            if message.header().reply_serial() == Some(serial) => named(name, &message),
+                        _ => {}
+                    }
+                }
+                heard = subscription.next() => match heard {
+                    Some(heard) => self.hear(heard),
+                    None => return End::Server,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if !self.tell().await {
+                        return End::Bus;
+                    }
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::State(state) => self.view.state = *state,
+            Heard::Event(event) => {
+                mirror::follow(&mut self.view.state, &event);
+                match &*event {
+                    Event::Driver(driver) => self.view.driver = (**driver).clone(),
+                    Event::Warning { message } => {
+                        self.notice(members::MANAGER, "Warning", vec![Value::from(message.clone())]);
+                    }
+                    Event::Operation(operation) if operation.ended => {
+                        self.notice("operation", "Ended", ended(operation));
+                    }
+                    _ => {}
+                }
+            }
+            Heard::Telemetry(_) => return,
+        }
+        self.due.get_or_insert_with(|| Instant::now() + GATHER);
+    }
+
+    /// Notes a signal that is no change of a property.
+    fn notice(&mut self, word: &str, name: &'static str, values: Vec<Value<'static>>) {
+        let made = signals::of_object(word, name, values);
+        match made {
+            Ok(Some(signal)) if self.notices.len() < MOST_NOTICES => self.notices.push_back(signal),
+            Ok(Some(_)) => {
+                self.view.counts.signals_dropped.fetch_add(1, Relaxed);
+            }
+            Ok(None) => {}
+            Err(error) => unsent(&self.view.counts, &error),
+        }
+    }
+
+    /// Tells what changed, as far as there is room, and when to go on; whether the bus is still there.
+    async fn tell(&mut self) -> bool {
+        self.teller.look(&self.view);
+        loop {
+            let permit = match self.out.try_reserve() {
+                Ok(permit) => permit,
+                Err(mpsc::error::TrySendError::Full(())) => break,
+                Err(mpsc::error::TrySendError::Closed(())) => return false,
+            };
+            if let Some(notice) = self.notices.pop_front() {
+                permit.send(notice);
+                continue;
+            }
+            match self.teller.next() {
+                Some(Ok(Some(signal))) => permit.send(signal),
+                Some(Ok(None)) => {}
+                Some(Err(error)) => unsent(&self.view.counts, &error),
+                None => break,
+            }
+        }
+        let has_more = self.teller.has_more() || !self.notices.is_empty();
+        // What happened since the teller looked is seen when it looks again.
+        let is_behind = self.teller.is_behind(&self.view);
+        self.due = (has_more || is_behind).then(|| Instant::now() + GATHER);
+        true
+    }
+
+    /// Answers a call, or has it answered later.
+    fn take(&mut self, call: Message) {
+        let client = call.header().sender().map(ToString::to_string).unwrap_or_default();
+        let Some(place) = self.calls.admit(&client) else {
+            self.view.counts.refused.fetch_add(1, Relaxed);
+            let failure = Failure::from(
+                aulos_protocol::Error::new(
+                    aulos_protocol::ErrorCode::Busy,
+                    "too many calls are being answered",
+                )
+                .expected(format!("at most {MOST_CALLS_OF_ONE} of one client and {MOST_CALLS} in all"))
+                .remedy("wait for answers before calling again"),
+            );
+            return self.reply_now(&call, Err(failure));
+        };
+        match self.desk.answer(&self.view, &call) {
+            Outcome::Now(answer) => self.reply_now(&call, answer),
+            Outcome::Later(answer) => {
+                let out = self.out.clone();
+                tokio::spawn(async move {
+                    let answer = answer.await;
+                    // Made only when there is room for it: answers can be large.
+                    if let Ok(permit) = out.reserve().await
+                        && let Some(reply) = reply(&call, answer)
+                    {
+                        permit.send(reply);
+                    }
+                    drop(place);
+                });
+            }
+        }
+    }
+
+    /// There was room when the call was taken; if it has been used up since, the answer waits for more in a task.
+    fn reply_now(&self, call: &Message, answer: Answer) {
+        let Some(reply) = reply(call, answer) else { return };
+        if let Err(mpsc::error::TrySendError::Full(reply)) = self.out.try_send(reply) {
+            let out = self.out.clone();
+            tokio::spawn(async move {
+                // The bus may have gone meanwhile.
+                let _ = out.send(reply).await;
+            });
+        }
+    }
+}
+
+fn unsent(counts: &Counts, error: &zbus::Error) {
+    counts.signals_dropped.fetch_add(1, Relaxed);
+    tracing::warn!("D-Bus: a signal cannot be sent: {error}");
+}
+
+fn ended(operation: &OperationState) -> Vec<Value<'static>> {
+    let error = operation.error.as_ref().map_or_else(String::new, ToString::to_string);
+    vec![
+        Value::U64(operation.operation),
+        Value::from(operation.title.clone()),
+        Value::from(error),
+        Value::from(operation.report.clone()),
+    ]
+}
+
+/// The message that answers a call; none if no answer is wanted.
+fn reply(call: &Message, answer: Answer) -> Option<Message> {
+    let header = call.header();
+    if header.primary().flags().contains(Flags::NoReplyExpected) {
+        return None;
+    }
+    let good = answer.and_then(|values| {
+        let returned = Message::method_return(&header).map_err(unsayable)?;
+        match values.is_empty() {
+            true => returned.build(&()),
+            false => signals::body(values).and_then(|body| returned.build(&body)),
+        }
+        .map_err(unsayable)
+    });
+    let made = good.or_else(|failure| Message::error(&header, failure.name)?.build(&failure.text));
+    made.map_err(|error| tracing::warn!("D-Bus: a call cannot be answered: {error}")).ok()
+}
+
+/// The call that asks the bus for a name, or for the next turn if somebody has it.
+fn request_name(name: &str) -> zbus::Result<Message> {
+    Message::method_call("/org/freedesktop/DBus", "RequestName")?
+        .destination("org.freedesktop.DBus")?
+        .interface("org.freedesktop.DBus")?
+        .build(&(name, 0_u32))
+}
+
+/// Says what the bus said to that.
+fn named(name: &str, message: &Message) {
+    const OWNER: u32 = 1;
+    match message.body().deserialize::<u32>() {
+        Ok(OWNER) if message.message_type() == Type::MethodReturn => {
+            tracing::info!("D-Bus: this server is {name}");
+        }
+        Ok(_) if message.message_type() == Type::MethodReturn => tracing::warn!(
+            "D-Bus: the name {name} is taken by another program; it is had when that one ends (another: --dbus-name)"
+        ),
+        _ => tracing::warn!(
+            "D-Bus: the bus does not give the name {name}: {}",
+            message.body().deserialize::<&str>().unwrap_or("it does not say why")
+        ),
+    }
+}

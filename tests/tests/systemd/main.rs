@@ -1,0 +1,4 @@
+//! What a service manager sees of the server, and the units that are installed for it.
+
+mod manager;
+mod units;
