@@ -154,6 +154,7 @@ pub fn status() -> Status {
             report: Vec::new(),
         }],
         warnings: vec!["the file audio/gone.wav of clip 22 is missing".into()],
+        warnings_left_out: 0,
         faults: vec![
             NodeFaults {
                 node: "late".into(),

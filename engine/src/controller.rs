@@ -288,6 +288,12 @@ impl Controller {
         is_other.then(|| self.exchange(session::name_files(&self.session, other), Vec::new()))
     }
 
+    /// Gives the files of the clips that only undo and redo can bring back other names, where `name` has one. Clips
+    /// that are open are not opened anew.
+    pub fn name_files_of_history(&mut self, name: impl FnMut(&Clip) -> Option<String>) {
+        self.history.name_files(name);
+    }
+
     /// What another loop changes.
     fn dry_loop(&self, start: Option<Frames>, end: Option<Frames>) -> Result<Vec<Change>, Error> {
         let loop_range = session::loop_range(start, end)?;

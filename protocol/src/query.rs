@@ -199,8 +199,11 @@ pub struct Status {
     /// The operations that run, such as renders, by their numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<OperationState>,
-    /// What is wrong and should be known, such as missing audio files.
+    /// What is wrong and should be known, such as missing audio files; the latest 100, the latest last.
     pub warnings: Vec<String>,
+    /// How many earlier warnings are no longer among them.
+    #[serde(default)]
+    pub warnings_left_out: u64,
     /// The nodes that have put out what is no sound, or were late.
     #[serde(default)]
     pub faults: Vec<NodeFaults>,

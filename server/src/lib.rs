@@ -13,6 +13,7 @@ mod inspect;
 mod library;
 pub mod log;
 mod memory;
+mod moving;
 mod played;
 mod render;
 mod socket;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, ErrorKind, Read, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Component, Path, PathBuf},
     time::Duration,
 };
@@ -110,6 +110,11 @@ impl Folder {
                 Error::new(ErrorCode::Busy, format!("another server has the session {} open", path.display()))
                     .remedy("shut that server down, or open another session")
             })?;
+            // One that gives up a folder which it has made removes the lock, too.
+            if !is_same(lock, &file) {
+                let message = format!("another server has just given up the folder {}", path.display());
+                return Err(Error::new(ErrorCode::Busy, message).remedy("try again"));
+            }
         }
         if read_only.is_none() {
             clear_up(&path);
@@ -135,6 +140,16 @@ impl Folder {
     /// Whether `path` leads to this folder.
     pub fn is_at(&self, path: &Path) -> bool {
         path.canonicalize().is_ok_and(|path| path == self.path)
+    }
+
+    /// The file that a server holds while the session in the folder at `path` is open.
+    pub fn lock_in(path: &Path) -> PathBuf {
+        path.join(LOCK)
+    }
+
+    /// The file that holds the session.
+    pub fn session_file(&self) -> PathBuf {
+        self.path.join(FILE)
     }
 
     /// Where the folder is.
@@ -199,39 +214,6 @@ impl Folder {
             rest.components().all(|part| matches!(part, Component::Normal(_))).then(|| rest.to_owned())
         })
     }
-
-    /// Copies the audio files that the session names relative to its folder into the folder `to`.
-    ///
-    /// # Errors
-    /// `Io`, `Exists` if there is another file of that name, or `InvalidArgument` for a relative path that leads
-    /// out of the folder.
-    pub fn copy_audio(&self, session: &Session, to: &Path) -> Result<(), Error> {
-        for clip in session.nodes.values().flat_map(|node| &node.clips) {
-            let file = Path::new(&clip.file);
-            if file.is_absolute() {
-                continue;
-            }
-            if file.components().any(|part| !matches!(part, Component::Normal(_))) {
-                return Err(Error::new(
-                    ErrorCode::InvalidArgument,
-                    format!("clip {} plays {}, which leads out of the session's folder", clip.id, clip.file),
-                )
-                .remedy("add the clip by its whole path before the session moves"));
-            }
-            let (source, target) = (self.path.join(file), to.join(file));
-            if !source.exists() {
-                continue;
-            }
-            copy(&source, &target).map_err(|error| match error.kind() {
-                ErrorKind::AlreadyExists => {
-                    let message = format!("{} is there already and is another file", target.display());
-                    Error::new(ErrorCode::Exists, message).remedy("choose another folder")
-                }
-                _ => Error::io(&format!("copy {} to {}", source.display(), target.display()), &error),
-            })?;
-        }
-        Ok(())
-    }
 }
 
 /// The refusal of a folder without a session.
@@ -267,6 +249,13 @@ fn take(lock: &File, mut passed: impl FnMut() -> bool) -> io::Result<()> {
     }
 }
 
+/// Whether `path` still leads to this open file.
+fn is_same(open: &File, path: &Path) -> bool {
+    let place = |file: fs::Metadata| (file.dev(), file.ino());
+    let there = fs::metadata(path).map(place);
+    open.metadata().map(place).is_ok_and(|open| there.is_ok_and(|there| open == there))
+}
+
 /// Whether a server has the session in the folder at `path` open.
 pub fn is_held(path: &Path) -> bool {
     File::open(path.join(LOCK)).is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
@@ -282,40 +271,6 @@ fn clear_up(folder: &Path) {
             tracing::warn!("could not remove {}: {error}", entry.path().display());
         }
     }
-}
-
-/// Copies a file, which gets its name when it is whole. A file that is there already must be the same.
-fn copy(source: &Path, target: &Path) -> io::Result<()> {
-    if target.exists() {
-        return if same(source, target)? { Ok(()) } else { Err(ErrorKind::AlreadyExists.into()) };
-    }
-    let folder = target.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
-    let partial = tempfile::Builder::new().prefix(".audio-").suffix(".partial").tempfile_in(folder)?;
-    fs::copy(source, partial.path())?;
-    partial.as_file().sync_all()?;
-    partial.persist(target)?;
-    File::open(folder)?.sync_all()
-}
-
-/// Whether two files have the same contents.
-fn same(a: &Path, b: &Path) -> io::Result<bool> {
-    let (mut a, mut b) = (File::open(a)?, File::open(b)?);
-    let mut left = a.metadata()?.len();
-    if b.metadata()?.len() != left {
-        return Ok(false);
-    }
-    let (mut of_a, mut of_b) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    while left > 0 {
-        let next = left.min(1 << 16) as usize;
-        a.read_exact(&mut of_a[..next])?;
-        b.read_exact(&mut of_b[..next])?;
-        if of_a[..next] != of_b[..next] {
-            return Ok(false);
-        }
-        left -= next as u64;
-    }
-    Ok(true)
 }
 
 fn read(file: &Path) -> Result<Session, Error> {

@@ -6,7 +6,7 @@
 use std::{
     fs,
     path::Path,
-    process::{Command as Process, Stdio},
+    process::{Command as Process, Output, Stdio},
 };
 
 use aulos_tests::server::{aulosctl, aulosd, project, text};
@@ -61,21 +61,24 @@ fn assert_nothing_hides_failures(page: &str, blocks: &[Block]) {
 /// it answers, as people do.
 fn script(blocks: &[Block]) -> String {
     // Whatever happens, no server stays.
-    let mut script =
-        String::from("set -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n");
+    let mut script = String::from(
+        "set -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\nservers=\n",
+    );
     for (number, block) in blocks.iter().enumerate() {
         script.push_str(&format!("echo '=== block {number}'\n"));
         for line in &block.commands {
             script.push_str(line);
             script.push('\n');
             if line.ends_with('&') {
+                script.push_str("servers=\"$servers $!\"\n");
                 script.push_str(
                     "until aulosctl --quiet status >/dev/null 2>&1; do kill -0 $! || exit 99; sleep 0.05; done\n",
                 );
             }
         }
     }
-    script.push_str("wait\n");
+    // `wait` alone does not say how they ended.
+    script.push_str("for server in $servers; do wait $server; done\n");
     script
 }
 
@@ -111,12 +114,28 @@ fn follow_between(before: &[&str], page: &str, after: &[&str]) -> tempfile::Temp
     room
 }
 
-/// Runs `blocks` in the home that is in `room`.
+/// Runs `blocks` in the home that is in `room`, which must succeed, as must all that is in the background.
 fn run(page: &str, blocks: &[Block], room: &Path) {
+    let done = try_run(blocks, room);
+    let (out, err) = (text(&done.stdout), text(&done.stderr));
+    assert!(done.status.success(), "{page}: {}\n{out}\n{err}", done.status);
+    let printed: Vec<&str> = out.split("=== block ").skip(1).collect();
+    assert_eq!(printed.len(), blocks.len(), "{page}: {out}");
+    for (block, printed) in blocks.iter().zip(printed) {
+        let mut rest = printed;
+        for piece in &block.shows {
+            let found = rest.find(piece.as_str());
+            let at = found.unwrap_or_else(|| panic!("{page}: \"{piece}\" is not printed, but {printed}"));
+            rest = &rest[at + piece.len()..];
+        }
+    }
+}
+
+fn try_run(blocks: &[Block], room: &Path) -> Output {
     let home = room.join("home");
     let path = format!("{}:{}", room.join("bin").display(), std::env::var("PATH").unwrap());
     // A command that hangs ends all of them.
-    let done = Process::new("timeout")
+    Process::new("timeout")
         .args(["300", "bash", "-c", &script(blocks)])
         .env("PATH", path)
         .env("HOME", &home)
@@ -133,19 +152,7 @@ fn run(page: &str, blocks: &[Block], room: &Path) {
         .current_dir(&home)
         .stdin(Stdio::null())
         .output()
-        .unwrap();
-    let (out, err) = (text(&done.stdout), text(&done.stderr));
-    assert!(done.status.success(), "{page}: {}\n{out}\n{err}", done.status);
-    let printed: Vec<&str> = out.split("=== block ").skip(1).collect();
-    assert_eq!(printed.len(), blocks.len(), "{page}: {out}");
-    for (block, printed) in blocks.iter().zip(printed) {
-        let mut rest = printed;
-        for piece in &block.shows {
-            let found = rest.find(piece.as_str());
-            let at = found.unwrap_or_else(|| panic!("{page}: \"{piece}\" is not printed, but {printed}"));
-            rest = &rest[at + piece.len()..];
-        }
-    }
+        .unwrap()
 }
 
 #[test]
@@ -215,6 +222,33 @@ fn every_page_is_followed_and_found() {
     );
 }
 
+/// Of two servers, the one that ends first cannot save its session.
+#[test]
+fn a_server_in_the_background_that_ends_with_an_error_is_seen() {
+    let room = tempfile::tempdir().unwrap();
+    fs::create_dir(room.path().join("home")).unwrap();
+    programs(room.path());
+    let end = |gone: &str| {
+        let lines = [
+            "aulosd --driver dummy &",
+            "aulosctl session new ~/show",
+            "aulosctl bus add more",
+            gone,
+            "kill $!",
+            "while kill -0 $! 2>/dev/null; do sleep 0.05; done",
+            "aulosd --driver dummy &",
+            "aulosctl shutdown",
+        ];
+        let commands = lines.map(str::to_owned).into();
+        try_run(&[Block { commands, shows: Vec::new() }], room.path())
+    };
+    let done = end("rm -r ~/show");
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    assert!(text(&done.stderr).contains("save the session"), "{}", text(&done.stderr));
+    let done = end("true");
+    assert!(done.status.success(), "{}", text(&done.stderr));
+}
+
 #[test]
 fn blocks_are_told_apart() {
     let page = "a\n```sh\none\ntwo\n```\nb\n```text\n  three\n```\n```\nfour\n```\n```sh\nfive &\n```\n";
@@ -222,5 +256,5 @@ fn blocks_are_told_apart() {
     let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
     let first = Block { commands: lines(&["one", "two"]), shows: lines(&["three"]) };
     assert_eq!(found, [first, Block { commands: lines(&["five &"]), shows: Vec::new() }]);
-    assert!(script(&found).contains("five &\nuntil aulosctl"));
+    assert!(script(&found).contains("five &\nservers=\"$servers $!\"\nuntil aulosctl"));
 }

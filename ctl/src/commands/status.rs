@@ -107,8 +107,13 @@ fn lines(status: &Status, paint: Paint) -> Result<Vec<String>, Error> {
         let text = super::operations::lines(state).remove(0);
         row(if index == 0 { "operations" } else { "" }, text);
     }
-    for (index, warning) in status.warnings.iter().enumerate() {
-        row(if index == 0 { "warnings" } else { "" }, paint.style(Style::Warn, &plain(warning)).into_owned());
+    let left_out = match status.warnings_left_out {
+        0 => None,
+        left_out => Some(format!("{} before these, see the log", count(left_out as usize, "warning"))),
+    };
+    let warnings = status.warnings.iter().map(|warning| plain(warning).into_owned());
+    for (index, warning) in left_out.into_iter().chain(warnings).enumerate() {
+        row(if index == 0 { "warnings" } else { "" }, paint.style(Style::Warn, &warning).into_owned());
     }
     for (index, faults) in status.faults.iter().enumerate() {
         row(

@@ -28,17 +28,24 @@ pub fn add(session: &mut Session, track: &str, clip: Clip) -> Result<(), Error> 
 pub fn name_files(session: &Session, mut name: impl FnMut(&Clip) -> Option<String>) -> Session {
     let mut named = session.clone();
     for node in session.nodes.values() {
-        let names: Vec<_> = node.clips.iter().map(&mut name).collect();
-        if names.iter().all(Option::is_none) {
-            continue;
+        if let Some(node) = name_files_of(node, &mut name) {
+            named.nodes.insert(Arc::new(node));
         }
-        let mut changed = (**node).clone();
-        for (clip, name) in changed.clips.iter_mut().zip(names) {
-            clip.file = name.unwrap_or_else(|| std::mem::take(&mut clip.file));
-        }
-        named.nodes.insert(Arc::new(changed));
     }
     named
+}
+
+/// The node with other names for the files of its clips, if `name` has one for any.
+pub(super) fn name_files_of(node: &Node, name: impl FnMut(&Clip) -> Option<String>) -> Option<Node> {
+    let names: Vec<_> = node.clips.iter().map(name).collect();
+    if names.iter().all(Option::is_none) {
+        return None;
+    }
+    let mut named = node.clone();
+    for (clip, name) in named.clips.iter_mut().zip(names) {
+        clip.file = name.unwrap_or_else(|| std::mem::take(&mut clip.file));
+    }
+    Some(named)
 }
 
 /// Puts what `change` makes of a clip in its place, or takes it off; so with the same clips of the tracks that are

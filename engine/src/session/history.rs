@@ -1,8 +1,10 @@
 //! Undo and redo.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use aulos_protocol::{Error, ErrorCode, Session};
+use aulos_protocol::{Change, Clip, Error, ErrorCode, Nodes, Rate, Session, mirror};
+
+use super::clips;
 
 /// Sessions as they were before and after each step. Copies share their structure, so a step costs what it
 /// changed.
@@ -53,6 +55,35 @@ impl History {
         new.next_id = new.next_id.max(current.next_id);
         new.loop_range = current.loop_range;
         Ok((title, new))
+    }
+
+    /// Gives the files of the clips that undo and redo can bring back other names, where `name` has one.
+    ///
+    /// Cost: what the steps changed, not how large the sessions are; each node is named once, and stays shared by
+    /// the sessions around it.
+    pub fn name_files(&mut self, mut name: impl FnMut(&Clip) -> Option<String>) {
+        let (mut last, mut nodes) = (Session::new("", Rate::default()), Nodes::default());
+        let mut any = false;
+        let mut named = Vec::with_capacity(self.before.len() + self.after.len());
+        for (_, session) in self.before.iter().chain(self.after.iter().rev()) {
+            for change in mirror::difference(&last, session) {
+                match change {
+                    Change::Node(node) => {
+                        let other = clips::name_files_of(&node, &mut name);
+                        any |= other.is_some();
+                        nodes.insert(other.map_or(node, Arc::new));
+                    }
+                    Change::NodeGone(id) => drop(nodes.remove(id)),
+                    Change::Link(_) | Change::LinkGone(_) | Change::Session { .. } => {}
+                }
+            }
+            named.push(nodes.clone());
+            last = session.clone();
+        }
+        if any {
+            let sessions = self.before.iter_mut().chain(self.after.iter_mut().rev());
+            sessions.zip(named).for_each(|((_, session), nodes)| session.nodes = nodes);
+        }
     }
 
     /// The title of the step that undo would take back.

@@ -13,12 +13,16 @@ const ONE: u64 = 1 << 30;
 /// The look-ahead in which the gain goes down, in seconds.
 const ATTACK_SECONDS: f64 = 0.0015;
 
+/// The shortest look-ahead, in frames. A gain that moves within fewer makes peaks of its own between the samples,
+/// which nobody has looked for; so at rates below 42,667 the look-ahead is longer than its seconds.
+const LEAST_ATTACK: usize = 64;
+
 /// Frames on both sides of a peak at which the gain is held as well, as the peak is made of them.
 const AROUND: usize = 8;
 
 /// How long the two boxes are, in frames.
 fn boxes(rate: f64) -> [usize; 2] {
-    let attack = ((ATTACK_SECONDS * rate).round() as usize).max(8);
+    let attack = ((ATTACK_SECONDS * rate).round() as usize).max(LEAST_ATTACK);
     [attack / 2, attack - attack / 2]
 }
 

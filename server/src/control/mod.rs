@@ -4,10 +4,12 @@ mod driving;
 mod edits;
 mod operations;
 mod report;
+mod saving;
 mod schedule;
 mod sessions;
 mod stepping;
 mod transport;
+mod warnings;
 
 pub use sessions::fresh_session;
 
@@ -32,7 +34,9 @@ use crate::{
     drivers::{self, Beginning, Capture, Driver},
     hub::{Hub, MOST_HZ, Outlet, Peaks},
     library::{FADE_ROOM, Library, ReadAhead},
-    log, memory, played,
+    log, memory,
+    moving::Moving,
+    played,
     store::Folder,
 };
 
@@ -68,6 +72,13 @@ pub enum ToControl {
     },
     /// An operation moved on.
     Operation(OperationState),
+    /// The audio of a session that moves is copied, or why not.
+    Copied {
+        /// The operation that did it.
+        operation: u64,
+        /// The folder with the copies.
+        result: Result<Box<Moving>, Error>,
+    },
     /// To end.
     Shutdown,
 }
@@ -134,7 +145,9 @@ pub struct Control {
     schedule: VecDeque<schedule::Scheduled>,
     transport: VecDeque<transport::Order>,
     operations: operations::Operations,
-    warnings: Vec<String>,
+    /// The session on its way into another folder.
+    saving: Option<saving::Saving>,
+    warnings: warnings::Warnings,
     /// Why memory is not locked.
     unlocked: Option<String>,
     load: report::Load,
@@ -214,7 +227,8 @@ impl Control {
             schedule: VecDeque::new(),
             transport: VecDeque::new(),
             operations: operations::Operations::default(),
-            warnings: Vec::new(),
+            saving: None,
+            warnings: warnings::Warnings::default(),
             unlocked,
             load: report::Load::default(),
             peaks: Peaks::default(),
@@ -273,6 +287,10 @@ impl Control {
 
     fn end(mut self) -> Result<(), Error> {
         self.operations.cancel_all();
+        self.give_up_saving(Error::new(
+            ErrorCode::Unavailable,
+            "the server ends, and nothing is saved there",
+        ));
         let Self { driver, inbox, folder, controller, .. } = self;
         // Whoever still asks is told at once that nobody answers.
         drop(inbox);
@@ -303,12 +321,9 @@ impl Control {
             }
             ToControl::Unsubscribe { connection } => self.hub.unsubscribe(connection),
             ToControl::Operation(state) => {
-                if let Some(error) = &state.error {
-                    tracing::warn!("{} failed: {error}", state.title);
-                }
-                self.operations.note(&state);
-                self.hub.tell(&Event::Operation(state));
+                self.note_operation(state);
             }
+            ToControl::Copied { operation, result } => self.go_on_saving(operation, result),
             ToControl::Shutdown => self.ended = true,
         }
     }
@@ -363,7 +378,7 @@ impl Control {
                 self.new_session(&path, rate, max_block, discard)
             }
             Command::OpenSession { path, discard } => self.open_session(&path, discard),
-            Command::SaveSession { path } => self.save_session(path.as_deref()),
+            Command::SaveSession { path } => return self.save_session(path.as_deref(), answer),
             Command::Render(render) => self.start_render(render),
             Command::CancelOperation { operation } => self.operations.cancel(operation),
             Command::SetDriver { driver, device, block } => {
@@ -532,15 +547,12 @@ impl Control {
     }
 
     fn warn(&mut self, error: &Error) {
-        const MOST: usize = 100;
         let message = match &error.remedy {
             Some(remedy) => format!("{error} ({remedy})"),
             None => error.to_string(),
         };
         tracing::warn!("{message}");
-        if !self.warnings.contains(&message) && self.warnings.len() < MOST {
-            self.warnings.push(message.clone());
-        }
+        self.warnings.note(message.clone());
         self.hub.tell(&Event::Warning { message });
     }
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aulos_protocol::{Error, ErrorCode, OperationState, Render, Reply};
+use aulos_protocol::{Error, ErrorCode, Event, OperationState, Render, Reply};
 
 use super::{Control, ToControl};
 use crate::render;
@@ -30,8 +30,8 @@ const MOST_RUNNING: usize = 4;
 const MOST_KNOWN: usize = 64;
 
 impl Operations {
-    /// A new operation and what cancels it.
-    fn begin(&mut self, title: String) -> Result<(u64, Arc<AtomicBool>), Error> {
+    /// Refuses more than can run at once.
+    fn room(&self) -> Result<(), Error> {
         if self.known.values().filter(|(state, _)| !state.ended).count() >= MOST_RUNNING {
             return Err(Error::new(
                 ErrorCode::Busy,
@@ -39,6 +39,11 @@ impl Operations {
             )
             .remedy("wait until one has ended, or cancel one"));
         }
+        Ok(())
+    }
+
+    /// A new operation and what cancels it.
+    pub fn begin(&mut self, title: String) -> (u64, Arc<AtomicBool>) {
         while self.known.len() >= MOST_KNOWN {
             let Some(oldest) = self.known.iter().find(|(_, (s, _))| s.ended).map(|(id, _)| *id) else {
                 break;
@@ -56,7 +61,21 @@ impl Operations {
         };
         let cancel = Arc::new(AtomicBool::new(false));
         self.known.insert(self.last, (state, cancel.clone()));
-        Ok((self.last, cancel))
+        (self.last, cancel)
+    }
+
+    /// Carries out work on a thread of its own, for which [`Operations::wait`] waits.
+    ///
+    /// # Errors
+    /// `Io` if it cannot be started.
+    pub fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(work)
+            .map_err(|error| Error::io(&format!("start the thread {name}"), &error))?;
+        self.threads.retain(|thread| !thread.is_finished());
+        self.threads.push(thread);
+        Ok(())
     }
 
     pub fn note(&mut self, state: &OperationState) {
@@ -92,7 +111,7 @@ impl Operations {
 
     /// Waits a moment until what was cancelled has cleared up behind itself.
     pub fn wait(&mut self) {
-        const PATIENCE: Duration = Duration::from_secs(2);
+        const PATIENCE: Duration = Duration::from_secs(10);
         const NAP: Duration = Duration::from_millis(1);
         let begun = Instant::now();
         for thread in self.threads.drain(..) {
@@ -100,7 +119,7 @@ impl Operations {
                 std::thread::sleep(NAP);
             }
             if !thread.is_finished() {
-                tracing::warn!("an operation does not end; its file may be left unfinished");
+                tracing::warn!("an operation does not end; its files may be left unfinished");
             }
         }
     }
@@ -114,12 +133,22 @@ impl Operations {
 }
 
 impl Control {
+    /// Notes and tells how far an operation is.
+    pub(super) fn note_operation(&mut self, state: OperationState) {
+        if let Some(error) = &state.error {
+            tracing::warn!("{} failed: {error}", state.title);
+        }
+        self.operations.note(&state);
+        self.hub.tell(&Event::Operation(state));
+    }
+
     /// Renders the session as it is now, on a second engine, while this one goes on.
     pub(super) fn start_render(&mut self, render: Render) -> Result<Reply, Error> {
         let title = format!("render {}", render.path);
         let folder = self.folder.as_ref().map(|f| f.path().to_owned());
         let job = render::Job::new(self.controller.session().clone(), folder, render)?;
-        let (operation, cancel) = self.operations.begin(title.clone())?;
+        self.operations.room()?;
+        let (operation, cancel) = self.operations.begin(title.clone());
         let own = self.own.clone();
         let tell = move |progress: f64, ended: Option<Result<Vec<String>, Error>>| {
             let (ended, error, report) = match ended {
@@ -133,17 +162,12 @@ impl Control {
                 tracing::debug!("the server ended before operation {operation}");
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("aulos-render".into())
-            .spawn(move || {
-                let run = || job.run(&cancel, &|progress| tell(progress, None));
-                let result = catch_unwind(AssertUnwindSafe(run))
-                    .unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the render panicked")));
-                tell(1.0, Some(result));
-            })
-            .map_err(|error| Error::io("start the render thread", &error))?;
-        self.operations.threads.retain(|thread| !thread.is_finished());
-        self.operations.threads.push(thread);
+        self.operations.spawn("aulos-render", move || {
+            let run = || job.run(&cancel, &|progress| tell(progress, None));
+            let result = catch_unwind(AssertUnwindSafe(run))
+                .unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the render panicked")));
+            tell(1.0, Some(result));
+        })?;
         Ok(Reply::Started { operation })
     }
 }

@@ -83,7 +83,8 @@ impl Control {
             undo: history.undo_title().map(str::to_owned),
             redo: history.redo_title().map(str::to_owned),
             operations: self.operations.running(),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings.latest(),
+            warnings_left_out: self.warnings.left_out(),
             faults: self.controller.faults(),
         }
     }

@@ -1,4 +1,4 @@
-//! New, open, save.
+//! New, open.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use aulos_protocol::{
     recent::{self, Recent},
 };
 
-use super::Control;
+use super::{Control, warnings::Warnings};
 use crate::{drivers::Successor, library::Library, played, store::Folder};
 
 /// What a new session begins with: a master that goes to the first two channels of the driver.
@@ -29,7 +29,7 @@ pub fn fresh_session(name: &str, rate: Rate) -> Result<Session, Error> {
     session::apply(&Session::new(name, rate), &Command::Batch { commands }).map(|(session, _)| session)
 }
 
-fn absolute(path: &str) -> Result<PathBuf, Error> {
+pub(super) fn absolute(path: &str) -> Result<PathBuf, Error> {
     let path = Path::new(path);
     if path.is_absolute() {
         return Ok(path.to_owned());
@@ -90,7 +90,11 @@ impl Control {
 
     /// Refuses to lose what is not saved.
     fn keep_unsaved(&self, discard: bool) -> Result<(), Error> {
-        if discard || !self.unsaved() {
+        if discard {
+            return Ok(());
+        }
+        self.saves_elsewhere()?;
+        if !self.unsaved() {
             return Ok(());
         }
         let name = &self.controller.session().name;
@@ -105,44 +109,10 @@ impl Control {
         self.controller.revision() != self.saved_revision
     }
 
-    pub(super) fn save_session(&mut self, path: Option<&str>) -> Result<Reply, Error> {
-        // The audio files of a session that was in memory, or is of an older version, may be named by whole paths.
-        let session = self.controller.session();
-        let session = self.folder.as_ref().map_or_else(|| session.clone(), |old| old.gathered(session));
-        let session = match (path.map(absolute).transpose()?, &self.folder) {
-            (None, None) => {
-                return Err(Error::new(ErrorCode::Unavailable, "the session has no folder yet")
-                    .remedy("name one: aulosctl session save PATH"));
-            }
-            (None, Some(folder)) => folder.save(&session).map(|()| session)?,
-            (Some(path), Some(folder)) if folder.is_at(&path) => folder.save(&session).map(|()| session)?,
-            (Some(path), folder) => {
-                let new = Folder::claim(&path)?;
-                if let Some(old) = folder {
-                    old.copy_audio(&session, new.path())?;
-                }
-                let session = new.gathered(&session);
-                new.save(&session)?;
-                self.library.set_folder(new.path().to_owned());
-                self.folder = Some(new);
-                session
-            }
-        };
-        if let Some(named) = self.controller.name_files(&session) {
-            self.answer_when_heard(Ok(named), None, None);
-        }
-        self.saved_revision = self.controller.revision();
-        self.remember();
-        if let Some(folder) = &self.folder {
-            self.hub.tell(&Event::Saved { path: folder.path().display().to_string() });
-        }
-        Ok(Reply::Done)
-    }
-
     /// Ends the server, when what is to be saved is.
     pub(super) fn shut_down(&mut self, discard: bool) -> Result<Reply, Error> {
         if !discard && self.folder.is_some() && self.unsaved() {
-            self.save_session(None).map_err(|error| {
+            self.save_here().map_err(|error| {
                 let remedy = "the server goes on; save elsewhere with: aulosctl session save PATH, or let the \
                               changes go with: aulosctl shutdown --discard";
                 error.remedy(remedy)
@@ -195,8 +165,9 @@ impl Control {
         self.library = library.that_plays(self.read_ahead.clone());
         self.folder = folder.or(self.folder.take());
         self.saved_revision = 0;
-        self.warnings.clear();
+        self.warnings = Warnings::default();
         let gone = || Error::new(ErrorCode::Unavailable, "another session was opened meanwhile");
+        self.give_up_saving(gone());
         for waiting in std::mem::take(&mut self.waiting).into_values().flatten() {
             if let Some(answer) = waiting.answer {
                 answer(Err(gone()));

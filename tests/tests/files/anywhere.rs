@@ -1,6 +1,9 @@
 //! Playing from anywhere: a thousand locates, and loops, give the samples of a render from the beginning.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    process::Command as Process,
+};
 
 use aulos_protocol::{Command, Frames};
 use aulos_tests::{
@@ -9,19 +12,40 @@ use aulos_tests::{
 };
 
 /// Files of packages that are longer than what is held of them in memory, or nearly: an MP3 file of 44.1 kHz, one of
-/// 11.025 kHz, AAC in MP4 of 48 kHz, Ogg Vorbis of 44.1 and 48 kHz, and FLAC of 44.1 kHz.
-const FILES: [&str; 6] = [
+/// 11.025 kHz, AAC in MP4 of 48 kHz, Ogg Vorbis of 44.1 and 48 kHz, FLAC of 44.1 kHz, and WAV of 44.1 kHz.
+const FILES: [&str; 7] = [
     "/var/lib/wims/public_html/modules/help/example/oefquicktool.fr/images/beckham.mp3",
     "/usr/share/doc/python-pygame-doc/examples/data/house_lo.mp3",
     "/usr/share/forensics-samples/original-files/movie2/movie-hello.mp4",
     "/usr/share/forensics-samples/original-files/audio1/debian.ogg",
     "/usr/share/sounds/freedesktop/stereo/alarm-clock-elapsed.oga",
     "/usr/share/sonic-pi/samples/loop_amen_full.flac",
+    "/usr/share/hydrogen/data/drumkits/GMRockKit/24Ride-5.wav",
+];
+/// What ffmpeg makes of them with these options: WAV and AIFF of the session's rate and AIFF of another, and the same
+/// AAC in ADTS, as there are no long files of these kinds in packages.
+const MADE: [(&str, &str, &[&str]); 4] = [
+    ("debian.wav", FILES[3], &["-ar", "48000", "-c:a", "pcm_s24le"]),
+    ("debian.aiff", FILES[3], &["-ar", "48000", "-c:a", "pcm_s16be"]),
+    ("amen.aiff", FILES[5], &["-c:a", "pcm_s24be"]),
+    ("hello.aac", FILES[2], &["-vn", "-c:a", "copy", "-f", "adts"]),
 ];
 const RATE: u32 = 48_000;
 
 fn at(frames: usize) -> Frames {
     Frames(frames as u64)
+}
+
+/// All files; those that are made are in `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let made = MADE.map(|(name, from, options)| {
+        let made = folder.join(name);
+        let ffmpeg =
+            Process::new("ffmpeg").args(["-v", "error", "-i", from]).args(options).arg(&made).status();
+        assert!(ffmpeg.unwrap().success(), "{name}");
+        made
+    });
+    FILES.iter().map(PathBuf::from).chain(made).collect()
 }
 
 /// A session of all files, which sound at once. Each begins somewhere else.
@@ -32,8 +56,10 @@ fn make(folder: &Path) -> Vec<Vec<f32>> {
     // What is located must not fade.
     let sharp = r#"{"method":"session_set","params":{"edit_fade_ms":0.0}}"#;
     apply(&mut client, serde_json::from_str(sharp).unwrap());
-    for (number, file) in FILES.iter().enumerate() {
-        assert!(Path::new(file).exists(), "{file} is missing: run make deps");
+    let place = folder.parent().unwrap();
+    FILES.iter().for_each(|file| assert!(Path::new(file).exists(), "{file} is missing: run make deps"));
+    for (number, file) in files(place).iter().enumerate() {
+        let file = file.display();
         server.ok(&format!("track add t{number} --gain -12dB"));
         server.ok(&format!("link t{number} output"));
         // The files do not end long before the longest one does.

@@ -15,9 +15,6 @@ fn wait(server: &Server, what: &str, is: impl Fn(&DriverStatus) -> bool) -> Driv
 }
 
 const RATE: f64 = 48_000.0;
-/// How long the engine may stand until a loss is noticed and the dummy clock, or a device, has taken over: about
-/// 1.1 seconds as a rule.
-const STANDS: Duration = Duration::from_secs(3);
 /// How much sound a clock may make up for that it had not come to before.
 const HURRIES: Duration = Duration::from_secs(1);
 
@@ -39,12 +36,11 @@ impl Seen {
         self.status.frame.0
     }
 
-    /// The engine has run on since `before`: it has stood for no longer than it takes to notice a loss, and it has
-    /// not run faster than time. However slow the machine is, time is measured so that both may only look better.
+    /// The engine has gone no way back since `before`, and it has not run faster than time. However slow the machine
+    /// is, time is measured so that it may only look better. How long the engine stood is not seen by this.
     fn follows(&self, before: &Self) {
+        assert!(self.frame() >= before.frame());
         let frames = (self.frame() - before.frame()) as f64;
-        let least = self.asked.duration_since(before.told).saturating_sub(STANDS);
-        assert!(frames >= least.as_secs_f64() * RATE, "{frames} frames in more than {least:?} + {STANDS:?}");
         // A clock may be fast by a hundredth, never by more.
         let most = (self.told.duration_since(before.asked) + HURRIES).as_secs_f64() * 1.01;
         assert!(frames <= most * RATE, "{frames} frames in {most} s");
@@ -58,6 +54,9 @@ fn wait_seen(server: &Server, what: &str, is: impl Fn(&DriverStatus) -> bool) ->
 #[test]
 fn the_graph_goes_on_and_ports_and_links_come_back() {
     const TIMES: u64 = 20;
+    // What goes on as if nothing were lost.
+    let beside = Server::start(["--driver", "dummy", "--block", "256"]);
+    let (mut ran, mut ran_beside) = (0, 0);
     let mut jackd = Jackd::start(48_000, 256);
     let server = jackd.aulosd(["--driver", "jack"]);
     server.ok("node add input mic");
@@ -79,6 +78,7 @@ fn the_graph_goes_on_and_ports_and_links_come_back() {
         // What was linked is looked at many times a second.
         let seen = driver(&server);
         let before = wait_seen(&server, "some cycles", |status| status.cycles > seen.cycles + 100);
+        let begun_beside = driver(&beside).frame.0;
         jackd.kill();
         let lost = wait(&server, "the loss", |status| status.lost.is_some());
         assert!(!lost.running && lost.losses == time, "{lost:?}");
@@ -86,6 +86,13 @@ fn the_graph_goes_on_and_ports_and_links_come_back() {
         let later = wait_seen(&server, "more frames", |status| status.frame.0 > lost.frame.0 + 4800);
         assert!(!later.status.running, "{:?}", later.status);
         later.follows(&before);
+        // A second of the server beside, whatever that is for others. All that it does in it, this one could do, too.
+        let ended =
+            wait_for("a second", || Some(driver(&beside).frame.0).filter(|now| *now > begun_beside + 48_000));
+        let now = Seen::now(&server);
+        now.follows(&later);
+        (ran, ran_beside) = (ran + now.frame() - before.frame(), ran_beside + ended - begun_beside);
+        let later = now;
         jackd.again(256);
         let back = wait(&server, "the driver", |status| status.running);
         assert!(back.frame >= later.status.frame && back.lost.is_none(), "{back:?}");
@@ -93,6 +100,9 @@ fn the_graph_goes_on_and_ports_and_links_come_back() {
         back.follows(&later);
         wait_for("the links", || (links(&jackd) == expected).then_some(()));
     }
+    // The kills cost half of each second at most, and a tenth as a rule. Both clocks make up for what a busy machine
+    // keeps them from, so that this is so there, too: in all, not each time.
+    assert!(2 * ran >= ran_beside, "{ran} frames, while {ran_beside} went by beside");
     let (mut lost, mut back) = (0, 0);
     while lost < TIMES || back < TIMES {
         match watched.notice().unwrap() {

@@ -8,6 +8,7 @@ mod kinds;
 mod listed;
 mod loops;
 mod mirrors;
+mod moves;
 mod renders;
 mod sessions;
 mod stems;

@@ -174,3 +174,70 @@ fn saving_elsewhere_touches_no_other_session_and_no_other_audio() {
     desk.run("bus add more\nsession save taken");
     assert_eq!(desk.json("status")["unsaved"], false);
 }
+
+#[test]
+fn what_undo_and_redo_bring_back_after_a_move_plays_and_is_saved() {
+    let desk = Desk::new();
+    desk.say("session new here");
+    fs::create_dir(desk.path("here/audio")).unwrap();
+    for (name, seed) in [("gone", 1), ("kept", 2), ("later", 3), ("lost", 4)] {
+        write_wav(&desk.path(&format!("here/audio/{name}.wav")), &[noise(3000, seed)]);
+    }
+    let here = desk.path("here").canonicalize().unwrap();
+    let stays = |name: &str| here.join(name).to_str().unwrap().to_owned();
+    desk.run(
+        "track add drums
+        link drums master
+        clip add drums audio/gone.wav
+        clip add drums audio/kept.wav --at 4000f",
+    );
+    let numbers =
+        desk.json("ls clips").as_array().unwrap().iter().map(|c| c["id"].to_string()).collect::<Vec<_>>();
+    let two = desk.render("two.wav", "");
+    // A file that is missing keeps nothing from being saved, whether it is played or was.
+    desk.run("clip add drums audio/lost.wav --at 12000f\nundo\nredo");
+    let lost = desk.json("ls clips")[2]["id"].to_string();
+    desk.run(&format!("clip rm drums {lost}\nclip rm drums {}", numbers[0]));
+    fs::remove_file(desk.path("here/audio/lost.wav")).unwrap();
+    desk.run("clip add drums audio/later.wav --at 8000f");
+    let later = desk.render("later.wav", "");
+    desk.run("undo\nsession save there");
+    assert_eq!(files(&desk), ["audio/kept.wav"]);
+    assert!(!desk.path("there/audio/gone.wav").exists(), "what is no longer played was copied");
+
+    // Redo of what was undone before.
+    desk.run("redo\nsession save");
+    assert_eq!(files(&desk), ["audio/kept.wav", &stays("audio/later.wav")]);
+    compare("redone", &later, &desk.render("redone.wav", "")).unwrap();
+    // Undo of what was removed before.
+    desk.run("undo\nundo\nsession save");
+    assert_eq!(files(&desk), [&stays("audio/gone.wav"), "audio/kept.wav"]);
+    compare("undone", &two, &desk.render("undone.wav", "")).unwrap();
+    desk.run("session new other\nsession open there");
+    assert_eq!(files(&desk), [&stays("audio/gone.wav"), "audio/kept.wav"]);
+    assert_eq!(desk.json("status")["warnings"], json!([]));
+    compare("opened", &two, &desk.render("opened.wav", "")).unwrap();
+}
+
+#[test]
+fn the_latest_warnings_are_told_and_the_others_counted() {
+    let desk = Desk::new();
+    desk.run("session new show\ntrack add drums\nlink drums master");
+    fs::create_dir(desk.path("show/audio")).unwrap();
+    for number in 0..130 {
+        let file = desk.path(&format!("show/audio/{number}.wav"));
+        write_wav(&file, &[noise(10, number)]);
+        desk.say(&format!("clip add drums {}", file.display()));
+    }
+    desk.say("session save");
+    fs::remove_dir_all(desk.path("show/audio")).unwrap();
+    desk.say("session open show");
+    let status = desk.json("status");
+    let warnings = status["warnings"].as_array().unwrap();
+    assert_eq!((warnings.len(), &status["warnings_left_out"]), (100, &json!(30)));
+    for (number, warning) in (30..130).zip(warnings) {
+        let name = format!("/audio/{number}.wav");
+        assert!(warning.as_str().unwrap().contains(&name), "{name}: {warning}");
+    }
+    assert!(desk.say("status").contains("30 warnings before these"), "{}", desk.say("status"));
+}

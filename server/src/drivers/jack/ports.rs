@@ -324,8 +324,10 @@ impl Ports {
         }
         self.looked = Some(self.frame);
         let gone = &self.gone;
-        let looked_at = self.own.values_mut().filter(|own| own.goes.is_none());
-        let news = looked_at.fold(false, |news, own| own.look(client, gone) || news);
+        let mut news = false;
+        for own in self.own.values_mut().filter(|own| own.goes.is_none()) {
+            news |= own.look(client, gone);
+        }
         if !self.gone.is_empty() {
             self.connect(client);
         }
