@@ -13,6 +13,8 @@ use super::{answers::Asked, feed::Feed, outbox::Outbox};
 
 /// How many messages of a client wait at most.
 pub const MOST_QUEUED: usize = 512;
+/// How many bytes of packets of a client wait at most.
+pub const MOST_BYTES: usize = 256 << 10;
 /// How many requests of a client are on their way to the control thread at most.
 pub const MOST_ASKED: usize = 32;
 /// How long a client is remembered that is subscribed to nothing.
@@ -30,6 +32,8 @@ pub enum Key {
 /// What waits to be carried out. A packet by TCP holds its place in the connection for as long.
 pub struct Queued {
     pub what: What,
+    /// How large it came.
+    pub bytes: usize,
     pub _permit: Option<std::sync::Arc<OwnedSemaphorePermit>>,
 }
 
@@ -46,7 +50,9 @@ pub struct Client {
     pub peer: SocketAddr,
     /// Whether it may ask for everything.
     pub trusted: bool,
-    pub queue: VecDeque<Queued>,
+    queue: VecDeque<Queued>,
+    /// Of all that waits.
+    bytes: usize,
     /// Requests that are on their way.
     pub asked: usize,
     /// Of those, the ones after which an address may mean something else.
@@ -64,6 +70,7 @@ impl Client {
             peer,
             trusted,
             queue: VecDeque::new(),
+            bytes: 0,
             asked: 0,
             changing: 0,
             feed: Feed::default(),
@@ -95,26 +102,46 @@ impl Client {
         }
     }
 
+    /// Whether anything waits.
+    pub fn waits(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// What is next.
+    pub fn next(&mut self) -> Option<Queued> {
+        let next = self.queue.pop_front()?;
+        self.bytes -= next.bytes;
+        Some(next)
+    }
+
+    /// Puts something in front of the queue: what cannot be done yet, or is part of what was next.
+    pub fn put_back(&mut self, queued: Queued) {
+        self.bytes += queued.bytes;
+        self.queue.push_front(queued);
+    }
+
     /// Takes a message to the queue. A setting that waits is overtaken by a newer one of the same address, as long as
-    /// only settings lie between the two. Answers how many messages were overtaken, or lost as there was no room.
+    /// only settings lie between the two. Answers what became of it.
     pub fn queue(&mut self, queued: Queued) -> Taken {
-        if let What::Message(asked, message) = &queued.what
+        let room = self.bytes + queued.bytes <= MOST_BYTES || self.queue.is_empty();
+        if let (What::Message(asked, message), true) = (&queued.what, room)
             && is_setting(asked, message)
         {
-            let waiting = self.queue.iter_mut().rev().map_while(|other| match &mut other.what {
-                What::Message(asked, message) if is_setting(asked, message) => Some(message),
-                _ => None,
-            });
-            for other in waiting {
-                if other.addr == message.addr {
-                    other.args.clone_from(&message.args);
+            let is_other = |other: &&mut Queued| matches!(&other.what, What::Message(asked, message) if is_setting(asked, message));
+            for other in self.queue.iter_mut().rev().take_while(is_other) {
+                let What::Message(_, older) = &mut other.what else { break };
+                if older.addr == message.addr {
+                    older.args.clone_from(&message.args);
+                    self.bytes = self.bytes - other.bytes + queued.bytes;
+                    other.bytes = queued.bytes;
                     return Taken::Overtook;
                 }
             }
         }
-        if self.queue.len() >= MOST_QUEUED {
+        if self.queue.len() >= MOST_QUEUED || !room {
             return Taken::Lost;
         }
+        self.bytes += queued.bytes;
         self.queue.push_back(queued);
         Taken::Queued
     }
@@ -160,7 +187,7 @@ mod tests {
         let message =
             OscMessage { addr: address.into(), args: value.into_iter().map(OscType::Int).collect() };
         let asked = Asked { address: address.into(), id: None };
-        client.queue(Queued { what: What::Message(asked, message), _permit: None })
+        client.queue(Queued { what: What::Message(asked, message), bytes: 100, _permit: None })
     }
 
     #[test]
@@ -194,5 +221,13 @@ mod tests {
         }
         assert_eq!(take(&mut client, "/track/more/gain", Some(0)), Taken::Lost);
         assert_eq!(take(&mut client, "/track/600/gain", None), Taken::Lost);
+        while client.next().is_some() {}
+        let large = |client: &mut Client, number: i32| {
+            let message = OscMessage { addr: format!("/a/{number}"), args: vec![OscType::Int(number)] };
+            let asked = Asked { address: message.addr.clone(), id: None };
+            client.queue(Queued { what: What::Message(asked, message), bytes: 60_000, _permit: None })
+        };
+        let taken: Vec<_> = [1, 2, 3, 4, 5, 6].map(|number| large(&mut client, number)).into();
+        assert_eq!(taken.iter().filter(|taken| **taken == Taken::Queued).count(), 4, "{taken:?}");
     }
 }

@@ -291,13 +291,14 @@ impl Desk {
             }
         };
         let permit = permit.map(Arc::new);
+        let mut size = bytes.len();
         for what in parts(packet) {
             let messages = match &what {
                 What::Message(..) => 1,
                 What::Bundle(_, messages) => messages.len() as u64,
             };
             self.counts.received += messages;
-            match client.queue(Queued { what, _permit: permit.clone() }) {
+            match client.queue(Queued { what, bytes: std::mem::take(&mut size), _permit: permit.clone() }) {
                 Taken::Queued => {}
                 Taken::Overtook => self.counts.overtaken += messages,
                 Taken::Lost => self.counts.dropped += messages,
@@ -307,8 +308,7 @@ impl Desk {
 
     /// Whether anything waits that goes on by time.
     fn has_news(&self) -> bool {
-        let waits =
-            |client: &Client| !client.feed.is_empty() || client.outbox.is_busy() || !client.queue.is_empty();
+        let waits = |client: &Client| !client.feed.is_empty() || client.outbox.is_busy() || client.waits();
         self.clients.values().any(waits)
     }
 

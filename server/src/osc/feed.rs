@@ -10,7 +10,7 @@ use rosc::{OscMessage, OscType};
 
 /// How many subscriptions a client can have.
 pub const MOST_SUBSCRIPTIONS: usize = 64;
-/// How many addresses of a subscription can wait to be told.
+/// How many addresses can wait to be told to a client.
 pub const MOST_WAITING: usize = 8192;
 /// How many controls of a client can be in motion.
 const MOST_HELD: usize = 1024;
@@ -108,9 +108,10 @@ impl Feed {
 
     /// Notes the newest value of an address. Of several subscriptions to it the first tells it. Whether there was room.
     pub fn note(&mut self, address: &str, value: &[OscType]) -> bool {
+        let waiting: usize = self.subscriptions.iter().map(|own| own.waiting.len()).sum();
         let own = self.subscriptions.iter_mut().find(|own| own.pattern.matches(address));
         let Some(own) = own else { return true };
-        let room = own.waiting.len() < MOST_WAITING || own.waiting.contains_key(address);
+        let room = waiting < MOST_WAITING || own.waiting.contains_key(address);
         if room {
             own.waiting.insert(address.to_owned(), value.to_vec());
         }

@@ -21,6 +21,8 @@ const ANSWERS: f64 = 4000.0;
 pub const MOST_PARTS: usize = 8192;
 /// The same by TCP, which paces itself.
 pub const MOST_PARTS_TCP: usize = 65_536;
+/// Behind how many other messages an answer by UDP can wait.
+const MOST_LATE: usize = 256;
 
 /// How a client is reached.
 pub enum Way {
@@ -75,19 +77,22 @@ impl Outbox {
     pub fn has_room(&self) -> bool {
         match &self.way {
             Way::Udp(_) => true,
-            Way::Tcp(packets, _) => packets.capacity() > packets.max_capacity() / 2,
+            // To one that is closed everything goes, as nothing arrives.
+            Way::Tcp(packets, _) => packets.capacity() > packets.max_capacity() / 2 || packets.is_closed(),
         }
     }
 
-    /// Sends an answer at once; behind the others, where by UDP there are too many.
+    /// Sends an answer: by UDP at once, or behind the parts of others where there are too many; by TCP in its order.
     pub fn answer(&mut self, udp: &UdpSocket, message: OscMessage, counts: &mut OscStatus) {
         let at_once = match self.way {
-            Way::Udp(_) => self.parts.is_empty() && self.answered.take(),
+            Way::Udp(_) => self.answered.take(),
             Way::Tcp(..) => self.parts.is_empty(),
         };
         if at_once {
             self.send(udp, &OscPacket::Message(message), counts);
-        } else if !self.answer_in_parts(vec![message]) {
+        } else if self.parts.len() < MOST_LATE || matches!(self.way, Way::Tcp(..)) {
+            self.parts.push_back(message);
+        } else {
             counts.unsent += 1;
         }
     }

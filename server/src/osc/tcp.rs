@@ -22,7 +22,7 @@ use tokio::{
 /// How many connections there can be at once.
 pub const MOST_CONNECTIONS: usize = 64;
 /// How many packets of a connection can be in work. What is sent beyond waits in the network.
-const MOST_PACKETS: usize = 64;
+const MOST_PACKETS: usize = 16;
 /// How many packets can wait to be written to a connection.
 pub const MOST_WRITTEN: usize = 256;
 /// How long a connection may take to take what is written to it.

@@ -45,15 +45,15 @@ impl Desk {
         if client.asked >= MOST_ASKED || client.changing > 0 || !client.outbox.has_room() {
             return false;
         }
-        let Some(Queued { what, _permit }) = client.queue.pop_front() else { return false };
+        let Some(Queued { what, bytes, _permit }) = client.next() else { return false };
         match what {
-            What::Message(asked, message) => self.begin(key, asked, message, _permit),
+            What::Message(asked, message) => self.begin(key, asked, message, (bytes, _permit)),
             What::Bundle(time, messages) if client.asked == 0 => {
                 self.begin_bundle(key, time, messages);
                 true
             }
             what @ What::Bundle(..) => {
-                client.queue.push_front(Queued { what, _permit });
+                client.put_back(Queued { what, bytes, _permit });
                 false
             }
         }
@@ -65,13 +65,13 @@ impl Desk {
         key: Key,
         asked: Asked,
         message: OscMessage,
-        permit: Option<Arc<OwnedSemaphorePermit>>,
+        (bytes, _permit): (usize, Option<Arc<OwnedSemaphorePermit>>),
     ) -> bool {
         let Some(client) = self.clients.get_mut(&key) else { return true };
         let found = match meaning(&self.state, &message) {
             // What was sent before is seen in what is read, and in what addresses mean.
             Ok(Meaning::Get(_) | Meaning::Own(_)) | Err(_) if client.asked > 0 => {
-                client.queue.push_front(Queued { what: What::Message(asked, message), _permit: permit });
+                client.put_back(Queued { what: What::Message(asked, message), bytes, _permit });
                 return false;
             }
             Ok(found) => found,
@@ -84,7 +84,7 @@ impl Desk {
             Meaning::Nothing => {}
             Meaning::Own(Own::Request(id, inner)) if asked.id.is_none() => {
                 let asked = Asked { address: inner.addr.clone(), id: Some(id) };
-                client.queue.push_front(Queued { what: What::Message(asked, inner), _permit: permit });
+                client.put_back(Queued { what: What::Message(asked, inner), bytes, _permit });
             }
             Meaning::Own(Own::Request(..)) => {
                 let error = super::invalid("a request with a number cannot have another in it");
@@ -203,7 +203,7 @@ impl Desk {
         if let Some(client) = self.clients.get_mut(&key) {
             for message in outcome.rest.into_iter().rev() {
                 let asked = Asked { address: message.addr.clone(), id: None };
-                client.queue.push_front(Queued { what: What::Message(asked, message), _permit: None });
+                client.put_back(Queued { what: What::Message(asked, message), bytes: 0, _permit: None });
             }
         }
         match outcome.changed {

@@ -92,10 +92,10 @@ fn oscdump_shows_what_a_subscriber_is_told() {
     // It may not listen yet when it is told.
     let line = (1..600).find_map(|n| {
         server.ok(&format!("set drums gain -{n}.5dB"));
-        told.recv_timeout(Duration::from_millis(100)).ok()
+        let line = told.recv_timeout(Duration::from_millis(100)).ok();
+        line.filter(|line| line.contains("/track/drums/gain f -"))
     });
-    let line = line.unwrap();
-    assert!(line.contains("/track/drums/gain f -") || line.contains("/track/drums/mute i 0"), "{line}");
+    assert!(line.is_some(), "oscdump shows no change");
     dump.kill().unwrap();
     dump.wait().unwrap();
     drop(told);
