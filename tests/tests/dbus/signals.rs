@@ -98,9 +98,11 @@ fn nodes_come_change_and_go() {
     server.ok("vca add all");
     monitor.until("node/all'");
     server.ok("vca assign all lead-vox");
-    assert!(monitor.until("'Members'").pop().unwrap().contains("['lead-vox']"));
-    server.ok("node rename lead-vox vox");
-    let lines = monitor.until("'Members'");
+    assert!(
+        monitor.until("node/all: org.freedesktop.DBus.Properties").pop().unwrap().contains("['lead-vox']")
+    );
+    server.ok("rename lead-vox vox");
+    let lines = monitor.until("node/all: org.freedesktop.DBus.Properties");
     let find = |part: &str| {
         lines.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {lines:#?}"))
     };
@@ -152,7 +154,7 @@ fn session_and_transport_tell_what_changes_and_positions_are_never_told() {
     let lines = monitor.until("'Path'");
     assert!(lines.last().unwrap().contains("new"), "{lines:#?}");
     // A render says when it ends.
-    server.ok(&format!("render {} --end 100", server.folder().join("x.wav").display()));
+    server.ok(&format!("render {} --to 0.1s", server.folder().join("x.wav").display()));
     assert!(monitor.until("Operation1.Ended").pop().unwrap().contains("x.wav"));
 }
 
