@@ -58,7 +58,11 @@ pub fn serve(args: &Args) -> Result<(), Error> {
         default_socket(|name| std::env::var(name).ok(), rustix::process::getuid().as_raw())
     });
     runtime.block_on(async {
-        let manager = Manager::from_env(|name| std::env::var(name).ok())?;
+        // Who cannot be told is no reason to be silent.
+        let manager = Manager::from_env(|name| std::env::var(name).ok()).unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            None
+        });
         let socket = Arc::new(match systemd::listener()? {
             Some(listener) => Socket::adopt(listener)?,
             None => Socket::bind(&path)?,

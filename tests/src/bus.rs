@@ -100,22 +100,35 @@ impl Bus {
     /// # Panics
     /// If it cannot be run, or what it says is no JSON.
     pub fn busctl<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Result<Json, String> {
+        let out = self.busctl_says(&["--json=short"], words)?;
+        match out.trim() {
+            "" => Ok(Json::Null),
+            out => Ok(serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}"))),
+        }
+    }
+
+    /// Runs `busctl` with options and words: what it prints, or what went wrong.
+    ///
+    /// # Errors
+    /// What it writes to stderr.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn busctl_says<S: AsRef<OsStr>>(
+        &self,
+        options: &[&str],
+        words: impl IntoIterator<Item = S>,
+    ) -> Result<String, String> {
         let output = Command::new("busctl")
             .arg(format!("--address={}", self.address()))
-            .args(["--json=short", "--timeout=60", "--"])
+            .args(options)
+            .args(["--timeout=60", "--"])
             .args(words)
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
             .stdin(Stdio::null())
             .output()
             .unwrap_or_else(|e| panic!("busctl: {e}; it is installed by make deps"));
-        if !output.status.success() {
-            return Err(text(&output.stderr));
-        }
-        let out = text(&output.stdout);
-        match out.trim() {
-            "" => Ok(Json::Null),
-            out => Ok(serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}"))),
-        }
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// Calls a member of the server by `busctl`: the object below the root, the interface without its beginning, and the

@@ -148,7 +148,7 @@ impl Server {
         let child = Process::new(aulosd())
             .arg("--socket")
             .arg(&socket)
-            .arg(if has_bus { "--no-dbus=false" } else { "--no-dbus" })
+            .args((!has_bus).then_some("--no-dbus"))
             .args(args)
             .env_remove("AULOS_SOCKET")
             // Many servers at once would want the same port.

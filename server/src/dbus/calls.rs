@@ -115,6 +115,11 @@ impl Desk {
         let interface = header.interface().map(|name| name.as_str());
         let body = call.body();
         let signature = body.signature().to_string_no_parens();
+        if body.len() > wire::MAX_LINE {
+            let text =
+                format!("the arguments have {} bytes; at most {} are taken", body.len(), wire::MAX_LINE);
+            return Failure::standard("LimitsExceeded", text).into();
+        }
         let given = match body.signature() {
             Signature::Unit => Ok(Vec::new()),
             _ => body.deserialize::<Structure<'_>>().map(Structure::into_fields),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aulos_protocol::{Event, OperationState, Query, Reply, mirror};
+use aulos_protocol::{DriverStatus, Error, ErrorCode, Event, OperationState, Query, Reply, mirror};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -101,13 +101,16 @@ pub async fn serve(name: &str, desk: &Desk, connection: Connection) -> End {
 /// What there is, and the news of it; none if the server goes down.
 async fn begin(desk: &Desk) -> Option<(View, Subscription)> {
     let (state, subscription) = desk.inner.subscribe(0.0).await.ok()?;
+    let (driver, counts) = (driver(desk).await?, desk.streams.counts());
+    Some((View { state: *state, driver, counts }, subscription))
+}
+
+/// The driver; none if the server goes down.
+async fn driver(desk: &Desk) -> Option<DriverStatus> {
     loop {
         match desk.inner.query(Query::Status).await {
-            Ok(Reply::Status(status)) => {
-                let counts = desk.streams.counts();
-                return Some((View { state: *state, driver: status.driver, counts }, subscription));
-            }
-            Err(error) if error.code == aulos_protocol::ErrorCode::Busy => tokio::time::sleep(GATHER).await,
+            Ok(Reply::Status(status)) => return Some(status.driver),
+            Err(error) if error.code == ErrorCode::Busy => tokio::time::sleep(GATHER).await,
             _ => return None,
         }
     }
@@ -139,6 +142,8 @@ struct Door<'a> {
     notices: std::collections::VecDeque<Message>,
     calls: Arc<Calls>,
     out: mpsc::Sender<Message>,
+    /// Whether the teller has looked at all that was heard.
+    is_seen: bool,
     /// When what changed is told.
     due: Option<Instant>,
 }
@@ -146,7 +151,16 @@ struct Door<'a> {
 impl<'a> Door<'a> {
     fn new(desk: &'a Desk, view: View, out: mpsc::Sender<Message>) -> Self {
         let teller = signals::Teller::new(&view);
-        Self { desk, view, teller, notices: Default::default(), calls: Arc::default(), out, due: None }
+        Self {
+            desk,
+            view,
+            teller,
+            notices: Default::default(),
+            calls: Arc::default(),
+            out,
+            is_seen: true,
+            due: None,
+        }
     }
 
     async fn run(mut self, name: &str, mut messages: MessageStream, mut subscription: Subscription) -> End {
@@ -174,11 +188,20 @@ impl<'a> Door<'a> {
                     match message.message_type() {
                         Type::MethodCall => self.take(message),
                         Type::MethodReturn | Type::Error
-                            if message.header().reply_serial() == Some(serial) => named(name, &message),
+                            if message.header().reply_serial() == Some(serial) => asked_for(name, &message),
+                        Type::Signal if is_naming(name, &message) => {
+                            tracing::info!("D-Bus: this server is {name}");
+                        }
                         _ => {}
                     }
                 }
                 heard = subscription.next() => match heard {
+                    Some(Heard::State(state)) => {
+                        // What was missed may have been of the driver.
+                        let Some(driver) = driver(self.desk).await else { return End::Server };
+                        self.view.driver = driver;
+                        self.hear(Heard::State(state));
+                    }
                     Some(heard) => self.hear(heard),
                     None => return End::Server,
                 },
@@ -209,6 +232,7 @@ impl<'a> Door<'a> {
             }
             Heard::Telemetry(_) => return,
         }
+        self.is_seen = false;
         self.due.get_or_insert_with(|| Instant::now() + GATHER);
     }
 
@@ -227,7 +251,7 @@ impl<'a> Door<'a> {
 
     /// Tells what changed, as far as there is room, and when to go on; whether the bus is still there.
     async fn tell(&mut self) -> bool {
-        self.teller.look(&self.view);
+        self.is_seen |= self.teller.look(&self.view);
         loop {
             let permit = match self.out.try_reserve() {
                 Ok(permit) => permit,
@@ -246,9 +270,7 @@ impl<'a> Door<'a> {
             }
         }
         let has_more = self.teller.has_more() || !self.notices.is_empty();
-        // What happened since the teller looked is seen when it looks again.
-        let is_behind = self.teller.is_behind(&self.view);
-        self.due = (has_more || is_behind).then(|| Instant::now() + GATHER);
+        self.due = (has_more || !self.is_seen).then(|| Instant::now() + GATHER);
         true
     }
 
@@ -258,12 +280,9 @@ impl<'a> Door<'a> {
         let Some(place) = self.calls.admit(&client) else {
             self.view.counts.refused.fetch_add(1, Relaxed);
             let failure = Failure::from(
-                aulos_protocol::Error::new(
-                    aulos_protocol::ErrorCode::Busy,
-                    "too many calls are being answered",
-                )
-                .expected(format!("at most {MOST_CALLS_OF_ONE} of one client and {MOST_CALLS} in all"))
-                .remedy("wait for answers before calling again"),
+                Error::new(ErrorCode::Busy, "too many calls are being answered")
+                    .expected(format!("at most {MOST_CALLS_OF_ONE} of one client and {MOST_CALLS} in all"))
+                    .remedy("wait for answers before calling again"),
             );
             return self.reply_now(&call, Err(failure));
         };
@@ -339,13 +358,11 @@ fn request_name(name: &str) -> zbus::Result<Message> {
         .build(&(name, 0_u32))
 }
 
-/// Says what the bus said to that.
-fn named(name: &str, message: &Message) {
+/// Says what the bus said to that. That the name is had is told by a signal.
+fn asked_for(name: &str, message: &Message) {
     const OWNER: u32 = 1;
     match message.body().deserialize::<u32>() {
-        Ok(OWNER) if message.message_type() == Type::MethodReturn => {
-            tracing::info!("D-Bus: this server is {name}");
-        }
+        Ok(OWNER) if message.message_type() == Type::MethodReturn => {}
         Ok(_) if message.message_type() == Type::MethodReturn => tracing::warn!(
             "D-Bus: the name {name} is taken by another program; it is had when that one ends (another: --dbus-name)"
         ),
@@ -354,4 +371,12 @@ fn named(name: &str, message: &Message) {
             message.body().deserialize::<&str>().unwrap_or("it does not say why")
         ),
     }
+}
+
+/// Whether the bus says that the name is had.
+fn is_naming(name: &str, message: &Message) -> bool {
+    let header = message.header();
+    header.sender().is_some_and(|sender| sender.as_str() == "org.freedesktop.DBus")
+        && header.member().is_some_and(|member| member.as_str() == "NameAcquired")
+        && message.body().deserialize::<&str>().is_ok_and(|had| had == name)
 }

@@ -28,6 +28,8 @@ pub use reference::reference;
 
 /// How soon it is looked for a bus again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How many messages from the bus wait. Each can be as large as D-Bus allows.
+const MOST_IN: usize = 4;
 /// How long a bus may take to let us in.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -84,7 +86,7 @@ pub async fn serve(name: String, connections: Arc<Connections>, control: SyncSen
 }
 
 async fn connect(address: &str) -> Result<zbus::Connection, String> {
-    let building = async { zbus::connection::Builder::address(address)?.build().await };
+    let building = async { zbus::connection::Builder::address(address)?.max_queued(MOST_IN).build().await };
     match tokio::time::timeout(PATIENCE, building).await {
         Ok(built) => built.map_err(|error| error.to_string()),
         Err(_) => Err(format!("it does not answer within {} s", PATIENCE.as_secs())),

@@ -53,10 +53,10 @@ impl Teller {
         Self { told: view.clone(), before: view.clone(), steps: VecDeque::new() }
     }
 
-    /// Takes a look at what is now, if all that was seen before has been told.
-    pub fn look(&mut self, now: &View) {
+    /// Takes a look at what is now, if all that was seen before has been told; says whether it did.
+    pub fn look(&mut self, now: &View) -> bool {
         if !self.steps.is_empty() {
-            return;
+            return false;
         }
         let (old, new) = (&self.told.state.session, &now.state.session);
         // What goes must go first: its name may be that of what comes.
@@ -100,20 +100,12 @@ impl Teller {
             }
         }
         self.before = std::mem::replace(&mut self.told, now.clone());
+        true
     }
 
     /// Whether something is still to be told.
     pub fn has_more(&self) -> bool {
         !self.steps.is_empty()
-    }
-
-    /// Whether what is now is another than what was looked at.
-    pub fn is_behind(&self, now: &View) -> bool {
-        let (old, new) = (&self.told.state, &now.state);
-        old.revision != new.revision
-            || old.transport != new.transport
-            || old.path != new.path
-            || self.told.driver != now.driver
     }
 
     /// The signal of the next step, which may turn out to be none.

@@ -166,6 +166,12 @@ fn bodies_of_any_type_are_answered_with_a_refusal() {
             refused(object, interface, member, body);
         }
     }
+    // More than is taken.
+    let huge = ("x".repeat(17 << 20), std::collections::HashMap::<&str, Value<'_>>::new());
+    let answer =
+        client.call_method(Some(NAME), path("node").as_str(), Some("org.aulos.Nodes1"), "Add", &huge);
+    let error = answer.unwrap_err().to_string();
+    assert!(error.contains("LimitsExceeded") && error.contains("16777216"), "{error}");
     // The same as the value of a property and of a parameter, where any type can stand.
     for body in bodies() {
         let path = path("transport");

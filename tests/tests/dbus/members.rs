@@ -298,9 +298,14 @@ fn ends(stage: &mut Stage, folder: &Path) {
     let Reply::Meters { meters } = ask(&mut stage.client, Query::Meters) else { panic!("no meters") };
     let master = meters.iter().find(|meter| meter.node == "master").unwrap();
     assert_eq!(master.loudness.and_then(|loudness| loudness.integrated), None);
-    stage.call("driver_set", "driver", "Set", "a{sv} 2 driver s dummy block t 128");
-    let status = stage.status();
+    // A clock that stands still is not exchanged for one that goes: that needs a server of its own.
+    let real = Bus::start();
+    let server = real.server(["--driver", "dummy", "--block", "256"]);
+    stage.called.insert("driver_set");
+    real.call("driver", "Driver1", "Set", "a{sv} 1 block t 128").unwrap();
+    let Reply::Status(status) = ask(&mut server.client(), Query::Status) else { panic!("no status") };
     assert_eq!((status.driver.name.as_str(), status.driver.block), ("dummy", 128));
+    assert_eq!(real.get("", "Manager1", "Quantum").unwrap(), 128);
     let path = folder.join("one").display().to_string();
     stage.call("session_open", "session", "Open", &format!("sa{{sv}} {path} 1 discard b true"));
     assert_eq!((stage.session().tempo.get(), stage.names().len()), (93.5, 2));

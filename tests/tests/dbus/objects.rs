@@ -49,8 +49,13 @@ fn every_object_is_found_and_says_what_it_is() {
             assert!(text[at..].contains(&format!(" {camel} = ")), "{interface} {camel}");
         }
     }
-    let tree = bus.busctl(["introspect", NAME, "/org/aulos/Server/transport"]);
-    assert!(tree.is_ok(), "{tree:?}");
+    let tree = bus.busctl_says(&["--list"], ["tree", NAME]).unwrap();
+    assert!(tree.contains("/org/aulos/Server/node/a_2dtrack_5f6"), "{tree}");
+    let told = bus.busctl_says(&[], ["introspect", NAME, "/org/aulos/Server/transport"]).unwrap();
+    let tempo = told.lines().find(|line| line.starts_with(".Tempo ")).unwrap();
+    assert!(tempo.contains("120") && tempo.contains("emits-change writable"), "{tempo}");
+    let position = told.lines().find(|line| line.starts_with(".Position ")).unwrap();
+    assert!(!position.contains("emits-change") && !position.contains("const"), "{position}");
     for word in ["graph", "transport", "session", "engine", "driver", "node"] {
         assert!(all.contains(&format!("node {} {{", path(word))), "{word}");
     }

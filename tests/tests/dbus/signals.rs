@@ -97,10 +97,12 @@ fn nodes_come_change_and_go() {
     assert!(line.contains("('org.aulos.Track1', {'Mute': <true>}, @as [])"), "{line}");
     server.ok("vca add all");
     monitor.until("node/all'");
-    server.ok("vca join all lead-vox");
-    assert!(monitor.until("'Members'").pop().unwrap().contains("['lead-vox']"));
-    server.ok("node rename lead-vox vox");
-    let lines = monitor.until("'Members'");
+    server.ok("vca assign all lead-vox");
+    assert!(
+        monitor.until("node/all: org.freedesktop.DBus.Properties").pop().unwrap().contains("['lead-vox']")
+    );
+    server.ok("rename lead-vox vox");
+    let lines = monitor.until("node/all: org.freedesktop.DBus.Properties");
     let find = |part: &str| {
         lines.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {lines:#?}"))
     };
@@ -131,11 +133,12 @@ fn many_changes_are_told_as_few_and_the_last_is_what_holds() {
 #[test]
 fn session_and_transport_tell_what_changes_and_positions_are_never_told() {
     let (_bus, server, monitor) = stage();
-    server.ok("session set --tempo 88");
+    let (tempo, mut client) = (aulos_protocol::Bpm::new(88.0), server.client());
+    let (name, signature, edit_fade_ms, max_latency_ms) = Default::default();
+    apply(&mut client, Command::SetSession { name, tempo, signature, edit_fade_ms, max_latency_ms });
     assert!(monitor.until("'Tempo'").pop().unwrap().contains("/org/aulos/Server/transport"));
     server.ok("play");
     monitor.until("'Rolling': <true>");
-    let mut client = server.client();
     for _ in 0..50 {
         apply(&mut client, Command::Step { blocks: vec![480; 10] });
     }
@@ -151,7 +154,7 @@ fn session_and_transport_tell_what_changes_and_positions_are_never_told() {
     let lines = monitor.until("'Path'");
     assert!(lines.last().unwrap().contains("new"), "{lines:#?}");
     // A render says when it ends.
-    server.ok(&format!("render {} --end 100", server.folder().join("x.wav").display()));
+    server.ok(&format!("render {} --to 0.1s", server.folder().join("x.wav").display()));
     assert!(monitor.until("Operation1.Ended").pop().unwrap().contains("x.wav"));
 }
 

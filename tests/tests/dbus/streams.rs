@@ -151,12 +151,11 @@ fn a_subscriber_that_does_not_read_is_dropped_and_told_why() {
     let unread = subscribe(&client).unwrap();
     let mut reader = Lines::new(subscribe(&client).unwrap());
     assert_eq!(reader.next().unwrap()["params"]["event"], "opened");
-    // Each change tells the whole node: a wide name and all parameters.
     let mut control = server.client();
     let begun = Instant::now();
     let mut sets = 0_u64;
     while !server.log().contains("reads too slowly") {
-        let value = aulos_protocol::Value::Number(-((sets % 100) as f64) / 10.0);
+        let value = aulos_protocol::Value::Number(-((sets % 100 + 1) as f64) / 10.0);
         apply(&mut control, Command::SetParam { node: "master".into(), param: "gain".into(), value });
         sets += 1;
         let line = reader.next().unwrap();
