@@ -176,6 +176,8 @@ pub enum Verb {
     /// Move the transport
     #[command(after_long_help = position::HELP)]
     Locate(Locate),
+    /// Forget all changes that are to come at a frame, whoever has sent them
+    Forget,
     /// Set the loop, clear it with `off`, or print it
     ///
     /// The loop is saved with the session. It is no undo step, and renders are straight.

@@ -352,6 +352,8 @@ pub enum DriverVerb {
     Ls,
     /// Show the driver that is used, its device and its latency
     Show,
+    /// Print how the clock on the wall and the engine's frames go together
+    Clock,
     /// Change the driver, its device or its block while the engine goes on
     ///
     /// If the new one cannot be opened, the one before is taken up again. With jack, --block is that of the server.

@@ -32,6 +32,20 @@ pub fn run(cx: &mut Context, verb: DriverVerb) -> Result<(), Failure> {
             let paint = cx.out.paint();
             cx.out.lines(lines(&status.driver, status.rate, paint))
         }
+        DriverVerb::Clock => match cx.query_or_print(Query::Clock)? {
+            None => Ok(()),
+            Some(Reply::Clock(clock)) => cx.out.lines([
+                format!(
+                    "frame {} at {}.{:09} s since 1970",
+                    clock.frame,
+                    clock.unix_ns / 1_000_000_000,
+                    clock.unix_ns % 1_000_000_000
+                ),
+                format!("{:.6} frames a second, line {}", clock.frames_per_second, clock.number),
+                format!("now frame {}", clock.frame_at(clock.now_ns)),
+            ]),
+            Some(_) => Err(unexpected("the clock").into()),
+        },
         DriverVerb::Set(DriverSet { driver, device, block }) => {
             let text = driver.map_or("the driver is changed".to_owned(), |driver| {
                 format!("the driver is {}", driver.name())

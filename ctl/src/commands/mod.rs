@@ -67,6 +67,7 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Pause => cx.change(Command::Pause, |_, _| Ok("paused".into())),
         Verb::Stop => cx.change(Command::Stop, |_, _| Ok("stopped".into())),
         Verb::Locate(args) => transport::locate(cx, args.position),
+        Verb::Forget => cx.change(Command::ClearSchedule, |_, _| Ok("nothing is to come any more".into())),
         Verb::Loop(args) => transport::set_loop(cx, &args),
         Verb::Tempo(args) => transport::tempo(cx, &args),
         Verb::Latency => latency::run(cx),

@@ -61,7 +61,9 @@ fn every_method_can_be_reached() {
         "raw unsubscribe",
         "meters --once --for 0.05",
         "driver ls",
+        "driver clock",
         "driver set dummy",
+        "forget",
         "step 64",
         "shutdown",
     ];
