@@ -1,6 +1,6 @@
 //! Which object, interface and member each method of the registry is.
 //!
-//! The first word of its OSC address names object and interface, the last one the member: `/session/save` is `Save` of
+//! The first word of its OSC address names object and interface, the rest the member: `/session/save` is `Save` of
 //! `org.aulos.Session1` at `/org/aulos/Server/session`. What has no such address is a member of the root object.
 
 use std::sync::LazyLock;
@@ -177,7 +177,8 @@ pub fn camel(name: &str) -> String {
 }
 
 fn member(method: &'static Method) -> Member {
-    let last = method.address.and_then(|address| address.rsplit('/').next()).unwrap_or(method.name);
+    let rest = method.address.and_then(|address| address.splitn(3, '/').nth(2));
+    let name = camel(&rest.unwrap_or(method.name).replace('/', "_"));
     let input = |field: &Field| Argument {
         name: field.name,
         signature: values::signature(&field.form).to_owned(),
@@ -200,7 +201,7 @@ fn member(method: &'static Method) -> Member {
             vec![Argument { name: "reply", signature: "a{sv}".into(), text }]
         }
     };
-    Member { act: Act::Method(method), name: camel(last), text: method.text.clone(), inputs, outputs }
+    Member { act: Act::Method(method), name, text: method.text.clone(), inputs, outputs }
 }
 
 /// The name of the reply to a method that succeeds.
@@ -208,8 +209,9 @@ pub fn answer(method: &Method) -> &'static str {
     match method.name {
         "render" => "started",
         "session_new" | "session_open" | "session_save" | "operation_cancel" | "driver_set"
-        | "loudness_reset" | "shutdown" | "unsubscribe" => "done",
+        | "loudness_reset" | "schedule_clear" | "shutdown" | "unsubscribe" => "done",
         "get" => "params",
+        "analyze" => "analysis",
         name if !method.is_command => name,
         _ => "applied",
     }

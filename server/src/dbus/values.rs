@@ -245,7 +245,7 @@ mod tests {
     fn a_batch_says_which_command_is_wrong() {
         let item = |name: &str, field: &str| {
             let mut given = Dict::new(&Signature::Str, &Signature::Variant);
-            given.append(Value::from(field), Value::new(Value::from("drums"))).unwrap();
+            given.append(Value::from(field.to_owned()), Value::new(Value::from("drums"))).unwrap();
             let item = StructureBuilder::new().append_field(Value::from(name.to_owned()));
             Value::Structure(item.append_field(Value::Dict(given)).build().unwrap())
         };
