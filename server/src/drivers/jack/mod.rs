@@ -14,6 +14,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use aulos_protocol::{Error, ErrorCode, Rate};
@@ -73,6 +74,11 @@ struct Jack {
     facts: Facts,
 }
 
+/// A server that is busy with a client that goes, or with another block, refuses a new client without a reason; it is
+/// asked again so many times.
+const ATTEMPTS: u32 = 10;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
+
 fn set_block(client: &Client, frames: u32) -> Result<(), Error> {
     client.set_buffer_size(frames).map_err(|_| {
         Error::new(ErrorCode::Unavailable, format!("the JACK server refuses cycles of {frames} frames"))
@@ -85,11 +91,11 @@ fn set_block(client: &Client, frames: u32) -> Result<(), Error> {
 /// # Errors
 /// Why it cannot be used.
 pub fn look() -> Result<(u32, u32), Error> {
-    let client = connect("aulos-look", ClientOptions::empty())?;
+    let client = connect("aulos-look", false)?;
     Ok((client.sample_rate(), client.buffer_size()))
 }
 
-fn connect(name: &str, options: ClientOptions) -> Result<Client, Error> {
+fn connect(name: &str, exact: bool) -> Result<Client, Error> {
     let unavailable = |message: String| Error::new(ErrorCode::Unavailable, message);
     jack_sys::library().map_err(|error| {
         unavailable(format!("the JACK library cannot be loaded: {error}"))
@@ -98,29 +104,41 @@ fn connect(name: &str, options: ClientOptions) -> Result<Client, Error> {
     })?;
     // What it has to say comes with the errors.
     jack::set_logger(LoggerType::None);
-    match Client::new(name, options | ClientOptions::NO_START_SERVER) {
-        Ok((client, _)) => Ok(client),
-        Err(jack::Error::ClientError(status)) => Err(unavailable(refusal(status))
-            .expected("a JACK server that runs, and may be used by this user")
-            .remedy("start it, such as: jackd -d alsa; JACK_DEFAULT_SERVER names another than the default")),
-        Err(error) => Err(unavailable(format!("no JACK client can be opened: {error}"))),
+    let exactly = || if exact { ClientOptions::USE_EXACT_NAME } else { ClientOptions::empty() };
+    let mut attempts = 1;
+    loop {
+        match Client::new(name, ClientOptions::NO_START_SERVER | exactly()) {
+            Ok((client, _)) => return Ok(client),
+            Err(jack::Error::ClientError(status)) if reason(status).is_none() && attempts < ATTEMPTS => {
+                tracing::debug!("the JACK server has refused attempt {attempts}: {status:?}");
+                attempts += 1;
+                std::thread::sleep(BETWEEN_ATTEMPTS);
+            }
+            Err(jack::Error::ClientError(status)) => {
+                return Err(unavailable(refusal(status))
+                    .expected("a JACK server that runs, and may be used by this user")
+                    .remedy("start it, such as: jackd -d alsa; JACK_DEFAULT_SERVER names another than the default"));
+            }
+            Err(error) => return Err(unavailable(format!("no JACK client can be opened: {error}"))),
+        }
     }
 }
 
 fn refusal(status: ClientStatus) -> String {
     let server = std::env::var("JACK_DEFAULT_SERVER").unwrap_or_else(|_| "default".into());
-    let why = if status.contains(ClientStatus::VERSION_ERROR) {
-        "the library is of another version than the server"
-    } else if status.contains(ClientStatus::SERVER_FAILED) {
-        "no server runs"
-    } else if status.contains(ClientStatus::SHM_FAILURE) {
-        "its shared memory cannot be used"
-    } else if status.contains(ClientStatus::NAME_NOT_UNIQUE) {
-        "the client from before, which hung, has not left it yet"
-    } else {
-        "the server refuses the client"
-    };
-    format!("JACK server \"{server}\": {why}")
+    format!("JACK server \"{server}\": {}", reason(status).unwrap_or("the server refuses the client"))
+}
+
+/// Why a client was refused, if it is for more than the moment.
+fn reason(status: ClientStatus) -> Option<&'static str> {
+    [
+        (ClientStatus::VERSION_ERROR, "the library is of another version than the server"),
+        (ClientStatus::SERVER_FAILED, "no server runs"),
+        (ClientStatus::SHM_FAILURE, "its shared memory cannot be used"),
+        (ClientStatus::NAME_NOT_UNIQUE, "the client from before, which hung, has not left it yet"),
+    ]
+    .into_iter()
+    .find_map(|(flag, why)| status.contains(flag).then_some(why))
 }
 
 /// Becomes a client of the server that runs.
@@ -129,8 +147,7 @@ fn refusal(status: ClientStatus) -> String {
 /// `Unavailable` without library or server.
 pub fn open(opening: &Opening) -> Result<Opened, Error> {
     // Else a client that hung would be there still, and this one have another name.
-    let exact = if opening.another_hangs { ClientOptions::USE_EXACT_NAME } else { ClientOptions::empty() };
-    let client = connect(&opening.setup.jack_name, exact)?;
+    let client = connect(&opening.setup.jack_name, opening.another_hangs)?;
     let mut warnings = Vec::new();
     if opening.setup.impose_block
         && client.buffer_size() != opening.setup.block
