@@ -188,6 +188,20 @@ impl Server {
         read.map_or_else(|e| e.to_string(), |_| text)
     }
 
+    /// Waits until the server has logged so many times what has `part` in it: a thread of its own writes the log, some
+    /// time after what is told by an answer.
+    ///
+    /// # Panics
+    /// If it does not come, or more often.
+    pub fn says(&self, part: &str, times: usize) {
+        let begun = Instant::now();
+        while self.log().matches(part).count() < times {
+            assert!(begun.elapsed() < PATIENCE, "{part:?} is not {times} times in {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(self.log().matches(part).count(), times, "{part:?}: {}", self.log());
+    }
+
     /// A new connection.
     ///
     /// # Panics

@@ -113,5 +113,5 @@ fn an_allocation_or_release_on_the_audio_thread_aborts_the_process() {
 #[test]
 fn the_servers_of_the_tests_have_the_guard_in_them() {
     let server = Server::stepped();
-    assert!(server.log().contains("the allocation guard watches the audio thread"), "{}", server.log());
+    server.says("the allocation guard watches the audio thread", 1);
 }
