@@ -10,7 +10,7 @@ PACKAGES = gcc libc6-dev pkg-config libasound2-dev libjack-jackd2-dev
 # What the tests compare with and play.
 TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind groff-base \
   jackd2 libasound2-plugins puredata-doc sound-theme-freedesktop python-pygame-doc wims-help forensics-samples-files \
-  liblo-tools python3-venv dbus libglib2.0-bin systemd
+  liblo-tools python3-venv dbus libglib2.0-bin systemd $(if $(shell command -v npm),,npm)
 
 # Where it is looked for units and D-Bus services for a prefix of /usr, /usr/local or ~/.local alike.
 UNITS = $(DESTDIR)$(PREFIX)/share/systemd/user

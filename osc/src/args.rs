@@ -70,6 +70,26 @@ fn tag(form: &Form) -> &'static str {
     }
 }
 
+/// The types of a method's arguments, one of each that can be several; a value is taken as a number.
+pub fn type_tags(method: &Method) -> String {
+    let said = method.fields.iter().take_while(|field| field.required || field.form != Form::Values);
+    said.filter_map(
+        |field| if field.form == Form::Value { Some('f') } else { tag(&field.form).chars().next() },
+    )
+    .collect()
+}
+
+/// The type of an argument, as the type tags of a message have it; of texts and what is like them, `s`.
+pub fn type_tag(arg: &OscType) -> char {
+    match arg {
+        OscType::Int(_) => 'i',
+        OscType::Long(_) => 'h',
+        OscType::Float(_) => 'f',
+        OscType::Double(_) => 'd',
+        _ => 's',
+    }
+}
+
 fn expected(form: &Form) -> String {
     match form {
         Form::Text => "text".into(),

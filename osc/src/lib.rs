@@ -8,3 +8,4 @@ pub mod packet;
 pub mod pattern;
 pub mod reference;
 pub mod space;
+pub mod tree;

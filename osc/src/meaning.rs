@@ -120,7 +120,9 @@ mod tests {
         let both = Command::Batch { commands: vec![gain("drums", -3.0), gain("bass", -3.0)] };
         assert_eq!(command("/track/*/gain", &[Float(-3.0)]), Some(both));
         assert!(matches!(read("/track/*/gain", &[]), Ok(Meaning::Get(targets)) if targets.len() == 2));
-        assert_eq!(read("/sys/info", &[]), Ok(Meaning::Own(Own::Info)));
+        assert_eq!(read("/sys/info", &[]), Ok(Meaning::Own(Own::Status(own::Told::Info))));
+        assert_eq!(read("/transport/toggle", &[Float(0.0)]), Ok(Meaning::Own(Own::Released)));
+        assert_eq!(read("/transport/toggle", &[]), Ok(Meaning::Own(Own::Toggle)));
         for (address, args, code) in [
             ("/track/drms/gain", vec![], ErrorCode::NotFound),
             ("/meter/track/drums", vec![], ErrorCode::Unavailable),
@@ -137,7 +139,7 @@ mod tests {
         for door in own::DOORS {
             let args = [OscType::Int(1), OscType::String("/a".into())];
             let args = if door.address == "/sys/req" { &args[..] } else { &args[1..] };
-            let args = if door.usage.contains(":t") { &[] } else { args };
+            let args = if door.usage.contains(":t") || door.usage.is_empty() { &[] } else { args };
             assert!(matches!(read(door.address, args), Ok(Meaning::Own(_))), "{door:?}");
             assert!(registry::methods().iter().all(|method| method.address != Some(door.address)));
         }

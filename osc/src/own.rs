@@ -1,9 +1,9 @@
-//! What only OSC has: addresses under `/sys` for who knows no other way to ask, to be told, and to tell the time.
+//! What only OSC has: addresses for who knows no other way to ask, to be told, and to tell the time.
 
 use aulos_protocol::{Error, ErrorCode};
 use rosc::{OscMessage, OscTime, OscType};
 
-use crate::args::{number, whole_number};
+use crate::args::{number, switch, whole_number};
 
 /// An address of OSC's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,27 @@ pub const DOORS: &[Door] = &[
         text: "Sends every value of the subscription of this pattern again, or of all.",
     },
     Door {
+        address: "/transport/toggle",
+        usage: "[pressed:f]",
+        text: "Starts the transport, or stops it where it is; a button that is let go does nothing.",
+    },
+    Door {
+        address: "/engine/load",
+        usage: "",
+        text: "The load of the last second, 1 for all of the time that there is: /engine/load f:load.",
+    },
+    Door {
+        address: "/engine/xruns",
+        usage: "",
+        text: "How many cycles were late or missed: /engine/xruns h:count.",
+    },
+    Door { address: "/engine/quantum", usage: "", text: "The frames of a cycle: /engine/quantum i:frames." },
+    Door {
+        address: "/session/dirty",
+        usage: "",
+        text: "Whether there are changes that are not saved: /session/dirty i:unsaved.",
+    },
+    Door {
         address: "/sys/time/ping",
         usage: "[time:t]",
         text: "Answers /sys/time/pong t:time t:now h:frame: what was sent, the server's clock, and the engine's frame \
@@ -75,8 +96,12 @@ pub const DOORS: &[Door] = &[
 /// What is asked by one of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Own {
-    /// Who the server is.
-    Info,
+    /// Something that the status tells.
+    Status(Told),
+    /// To start or stop.
+    Toggle,
+    /// A button that was let go.
+    Released,
     /// The values of these addresses.
     Get(String),
     /// The addresses that there are, of these.
@@ -100,6 +125,21 @@ pub enum Own {
     Map(Option<OscTime>),
     /// To be answered with a number.
     Request(i32, OscMessage),
+}
+
+/// What the status tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Who the server is.
+    Info,
+    /// How busy the engine is.
+    Load,
+    /// How many cycles were late.
+    Xruns,
+    /// The frames of a cycle.
+    Quantum,
+    /// Whether something is not saved.
+    Dirty,
 }
 
 /// How long subscriptions last that do not say, in s.
@@ -136,7 +176,13 @@ fn of(door: &Door, args: &[OscType]) -> Result<Own, Error> {
         Some(_) => Err(wrong("time")),
     };
     Ok(match door.address {
-        "/sys/info" => Own::Info,
+        "/sys/info" => Own::Status(Told::Info),
+        "/engine/load" => Own::Status(Told::Load),
+        "/engine/xruns" => Own::Status(Told::Xruns),
+        "/engine/quantum" => Own::Status(Told::Quantum),
+        "/session/dirty" => Own::Status(Told::Dirty),
+        "/transport/toggle" if args.first().and_then(switch) == Some(false) => Own::Released,
+        "/transport/toggle" => Own::Toggle,
         "/sys/get" => Own::Get(optional?.ok_or_else(|| wrong("pattern"))?),
         "/sys/list" => Own::List(optional?),
         "/sys/unsubscribe" => Own::Unsubscribe(optional?),

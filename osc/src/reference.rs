@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 
 use aulos_protocol::{Node, NodeId, NodeKind, Range, Rate, Session, Slug, State, TransportState, registry};
-use rosc::OscType;
 
 use crate::{
     args,
@@ -52,21 +51,11 @@ fn state(kind: Option<NodeKind>) -> State {
 fn values(out: &mut String, state: &State, targets: impl Iterator<Item = Target>) {
     table(out, &["address", "type", "range", "what it is"]);
     for target in targets {
-        let tags: String = target.value(state).iter().map(tag).collect();
+        let tags: String = target.value(state).iter().map(args::type_tag).collect();
         let access = if target.is_writable() { "" } else { " Read only." };
         let address = target.to_string().replace("/name/", "/NAME/");
         let text = format!("{}{access}", first(target.text()));
         row(out, &[&code(&address), &code(&tags), &range(&target), &text]);
-    }
-}
-
-fn tag(arg: &OscType) -> char {
-    match arg {
-        OscType::Int(_) => 'i',
-        OscType::Long(_) => 'h',
-        OscType::Float(_) => 'f',
-        OscType::Double(_) => 'd',
-        _ => 's',
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Each parameter is `/KIND/NAME/PARAM`, such as `/track/drums/gain`. In the place of the name may stand the number of
 //! the node among those of its kind, counted from 1; in the place of the kind `node`. The first master and the first
-//! click need no name: `/master/gain`.
+//! click need no name: `/master/gain`. A send is also found by where it comes from and where it goes:
+//! `/track/drums/send/room/gain`.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use aulos_protocol::{
     Command, Error, ErrorCode, Frames, Node, NodeKind, Range, Signature, State, Value, close_names, params,
@@ -53,7 +54,7 @@ impl PartialEq for Shown {
 pub enum View {
     /// As it is.
     Plain,
-    /// `fader`, of `gain`: a place between 0 and 1.
+    /// `fader`, of `gain` or `level`: a place between 0 and 1.
     Fader,
     /// `on`, of `mute`: its opposite.
     Opposite,
@@ -139,7 +140,7 @@ impl Shown {
     /// The forms that a parameter has.
     fn all(param: &'static Param) -> impl Iterator<Item = Self> {
         let other = match param.name {
-            "gain" => Some(View::Fader),
+            "gain" | "level" => Some(View::Fader),
             "mute" => Some(View::Opposite),
             _ => None,
         };
@@ -169,32 +170,74 @@ pub fn find(state: &State, address: &str) -> Result<Target, Error> {
         return Ok(Target::Whole(whole));
     }
     let parts: Vec<_> = address.split('/').skip(1).collect();
-    let (kind, name, last) = match parts[..] {
-        [kind @ ("master" | "click"), last] => (kind, "1", last),
-        [kind, name, last] => (kind, name, last),
-        _ => return Err(unknown(state, address)),
-    };
-    let nodes = &state.session.nodes;
-    let fits = |node: &&Arc<Node>| kind == "node" || node.kind.name() == kind;
-    let by_number = || {
-        let number = name.parse::<usize>().ok()?.checked_sub(1)?;
-        nodes.in_order().into_iter().filter(fits).nth(number)
-    };
-    let Some(node) = nodes.named(name).filter(fits).or_else(by_number) else {
-        if kind == "node" || NodeKind::ALL.iter().any(|known| known.name() == kind) {
-            let known = nodes.in_order();
-            return Err(Error::not_found(
-                kind,
-                name,
-                known.iter().filter(|n| fits(n)).map(|n| n.slug.as_str()),
-            ));
+    let (node, last) = match parts[..] {
+        [kind @ ("master" | "click"), last] => (meant(state, kind, "1")?, last),
+        [kind, name, last] if is_kind(kind) => (meant(state, kind, name)?, last),
+        [kind, name, "send", to, last] if is_kind(kind) => {
+            // As the strips have it.
+            let last = if last == "gain" { "level" } else { last };
+            (send(state, meant(state, kind, name)?, to)?, last)
         }
-        return Err(unknown(state, address));
+        _ => return Err(unknown(state, address)),
     };
     of_node(node).find(|target| target.last() == last).ok_or_else(|| {
         let names: Vec<_> = of_node(node).map(|target| target.last().to_owned()).collect();
         Error::not_found(&format!("parameter of {}", node.slug), last, names.iter().map(String::as_str))
     })
+}
+
+fn is_kind(kind: &str) -> bool {
+    kind == "node" || NodeKind::ALL.iter().any(|known| known.name() == kind)
+}
+
+/// The node of a kind that has this name, or is the one of this number.
+fn meant<'a>(state: &'a State, kind: &str, name: &str) -> Result<&'a Arc<Node>, Error> {
+    let nodes = &state.session.nodes;
+    let fits = |node: &&Arc<Node>| kind == "node" || node.kind.name() == kind;
+    let by_number = || nth(nodes.in_order().into_iter().filter(fits), name);
+    nodes.named(name).filter(fits).or_else(by_number).ok_or_else(|| {
+        let known = nodes.in_order();
+        Error::not_found(kind, name, known.iter().filter(|n| fits(n)).map(|n| n.slug.as_str()))
+    })
+}
+
+/// The one of this number, counted from 1.
+fn nth<'a>(mut nodes: impl Iterator<Item = &'a Arc<Node>>, number: &str) -> Option<&'a Arc<Node>> {
+    nodes.nth(number.parse::<usize>().ok()?.checked_sub(1)?)
+}
+
+/// The send that goes from a node to the one of this name, or the one of this number of those that leave the node.
+fn send<'a>(state: &'a State, from: &Node, to: &str) -> Result<&'a Arc<Node>, Error> {
+    let session = &state.session;
+    let leaving: BTreeSet<_> = session.links.leaving(from.id).map(|link| link.to.node).collect();
+    let sends = || {
+        let nodes = session.nodes.in_order().into_iter();
+        nodes.filter(|node| node.kind == NodeKind::Send && leaving.contains(&node.id))
+    };
+    let targets =
+        |send: &Node| session.links.leaving(send.id).filter_map(|link| session.nodes.get(&link.to.node));
+    let by_name = sends().find(|send| targets(send).any(|target| target.slug.as_str() == to));
+    by_name.or_else(|| nth(sends(), to)).ok_or_else(|| {
+        let known: Vec<_> =
+            sends().flat_map(|send| targets(send)).map(|target| target.slug.as_str()).collect();
+        Error::not_found(&format!("send of {}", from.slug), to, known)
+    })
+}
+
+/// A pattern with names in the place of numbers, and where they may be left out, so that it matches what it means.
+pub fn named(state: &State, pattern: &str) -> String {
+    if !crate::pattern::is_pattern(pattern) {
+        return find(state, pattern).map_or_else(|_| pattern.to_owned(), |target| target.to_string());
+    }
+    let parts: Vec<_> = pattern.split('/').skip(1).collect();
+    let found = match parts[..] {
+        [kind @ ("master" | "click"), last] => meant(state, kind, "1").map(|node| (node, last)),
+        [kind, name, last] if is_kind(kind) && !crate::pattern::is_pattern(name) => {
+            meant(state, kind, name).map(|node| (node, last))
+        }
+        _ => return pattern.to_owned(),
+    };
+    found.map_or_else(|_| pattern.to_owned(), |(node, last)| format!("/{}/{}/{last}", node.kind, node.slug))
 }
 
 fn unknown(state: &State, address: &str) -> Error {
@@ -217,7 +260,8 @@ pub fn matching(state: &State, pattern: &str) -> Result<Vec<Target>, Error> {
     if !crate::pattern::is_pattern(pattern) {
         return find(state, pattern).map(|target| vec![target]);
     }
-    let read = Pattern::new(pattern).map_err(|why| Error::new(ErrorCode::InvalidArgument, why))?;
+    let read =
+        Pattern::new(&named(state, pattern)).map_err(|why| Error::new(ErrorCode::InvalidArgument, why))?;
     let found: Vec<_> =
         all(state).filter(|target| read.matches(&target.to_string())).take(MOST_TARGETS + 1).collect();
     match found.len() {

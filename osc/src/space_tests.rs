@@ -1,4 +1,4 @@
-use aulos_protocol::{Bpm, NodeId, Rate, Session, Slug, TransportState};
+use aulos_protocol::{Bpm, Decibels, Link, LinkId, NodeId, PortRef, Rate, Session, Slug, TransportState};
 use proptest::prelude::*;
 
 use super::*;
@@ -171,4 +171,51 @@ fn the_fader_has_no_corner_that_jumps() {
     }
     assert_eq!((decibels(0.0), decibels(0.75), decibels(1.0)), (f64::NEG_INFINITY, 0.0, 10.0));
     assert_eq!((fader(f64::NEG_INFINITY), fader(0.0), fader(12.0)), (0.0, 0.75, 1.0));
+}
+
+#[test]
+fn sends_are_found_by_where_they_go_and_patterns_by_number_have_names() {
+    let mut state = state();
+    let ids = |state: &State, name: &str| state.session.node(name).unwrap().id;
+    for (id, name) in [(20, "dry"), (21, "wet")] {
+        let node = Node::new(NodeId(id), Slug::new(name).unwrap(), NodeKind::Send, 2);
+        state.session.nodes.insert(Arc::new(node));
+    }
+    let (drums, reverb, master) = (ids(&state, "drums"), ids(&state, "reverb"), ids(&state, "master"));
+    let links = [(drums, NodeId(20)), (NodeId(20), master), (drums, NodeId(21)), (NodeId(21), reverb)];
+    for (id, (from, to)) in (1..).zip(links) {
+        let port = |node, name: &str| PortRef { node, port: name.into() };
+        let link = Link {
+            id: LinkId(id),
+            from: port(from, "out_L"),
+            to: port(to, "in_L"),
+            gain: Decibels::UNITY,
+            unknown: Default::default(),
+        };
+        state.session.links.insert(Arc::new(link));
+    }
+    for (address, found) in [
+        ("/track/drums/send/reverb/gain", "/send/wet/level"),
+        ("/track/1/send/1/pan", "/send/dry/pan"),
+        ("/node/drums/send/2/fader", "/send/wet/fader"),
+    ] {
+        assert_eq!(find(&state, address).unwrap().to_string(), found);
+        assert_eq!(named(&state, address), found);
+    }
+    let error = find(&state, "/track/drums/send/revreb/gain").unwrap_err();
+    assert_eq!(
+        (error.code, error.remedy.as_deref()),
+        (ErrorCode::NotFound, Some("did you mean \"reverb\"?"))
+    );
+    assert!(find(&state, "/bus/reverb/send/1/gain").is_err());
+    for (pattern, name) in [
+        ("/track/1/*", "/track/drums/*"),
+        ("/master/{gain,mute}", "/master/master/{gain,mute}"),
+        ("/track/*/gain", "/track/*/gain"),
+        ("/track/99/*", "/track/99/*"),
+        ("/meter/track/*", "/meter/track/*"),
+    ] {
+        assert_eq!(named(&state, pattern), name);
+    }
+    assert_eq!(matching(&state, "/track/1/{gain,pan}").unwrap().len(), 2);
 }

@@ -226,6 +226,11 @@ impl Client {
         }
     }
 
+    /// The next event or telemetry that came while an answer was waited for; does not wait.
+    pub fn kept(&mut self) -> Option<Notice> {
+        self.kept.pop_front()
+    }
+
     fn keep(&mut self, notice: Notice) {
         if self.kept.len() >= Self::MAX_KEPT {
             let oldest_lossy = self.kept.iter().position(|n| matches!(n, Notice::Telemetry(_)));

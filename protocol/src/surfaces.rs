@@ -47,10 +47,13 @@ pub struct OscStatus {
     /// Where it listens, by UDP and TCP; nothing if it is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listens: Option<String>,
+    /// Where OSCQuery is served by HTTP; nothing if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// Why it does not listen, if it should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Connections by TCP.
+    /// Connections by TCP and WebSocket.
     pub connections: usize,
     /// Clients that are subscribed to something.
     pub subscribers: usize,

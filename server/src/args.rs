@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, parser::Value
 use crate::{control, drivers, osc};
 
 /// The flags that a file can set, too.
-const SWITCHES: [&str; 5] = ["no_connect", "play", "no_memory_lock", "osc_trust", "no_dbus"];
+const SWITCHES: [&str; 6] = ["no_connect", "play", "no_memory_lock", "osc_trust", "no_mdns", "no_dbus"];
 
 /// Has such a flag take `=false`, too, so that it can take back what a file says.
 fn switches(flag: Arg) -> Arg {
@@ -97,9 +97,16 @@ pub struct Args {
     /// Where OSC is listened to, by UDP and TCP: ADDRESS:PORT, or off. The port 0 is any that is free; status tells it
     #[arg(long, value_name = "ADDRESS:PORT", env = "AULOS_OSC", default_value = "127.0.0.1:9000")]
     osc: osc::Place,
+    /// The port of OSCQuery, at the address of OSC: a port, 0 for any that is free, next for the one behind that of
+    /// OSC, or off
+    #[arg(long, value_name = "PORT", env = "AULOS_OSC_QUERY", default_value = "next")]
+    osc_query: osc::QueryPort,
     /// The networks and addresses, beside this machine, that OSC is taken from, such as 192.168.1.0/24,10.0.0.7
     #[arg(long, value_name = "NETWORKS", value_delimiter = ',', value_parser = osc::network)]
     osc_allow: Vec<ipnet::IpNet>,
+    /// Does not announce OSC and OSCQuery by multicast DNS; --no-mdns=false does, whatever the configuration says
+    #[arg(long)]
+    no_mdns: bool,
     /// Lets other machines name files, open sessions, set the driver and end the server by OSC, too
     #[arg(long)]
     osc_trust: bool,
@@ -178,7 +185,13 @@ impl Args {
 
     /// How OSC is set up.
     pub fn osc(&self) -> osc::Setup {
-        osc::Setup { place: self.osc, allow: self.osc_allow.clone(), trust: self.osc_trust }
+        osc::Setup {
+            place: self.osc,
+            query: self.osc_query,
+            allow: self.osc_allow.clone(),
+            trust: self.osc_trust,
+            announced: !self.no_mdns,
+        }
     }
 
     /// How the control thread is set up.

@@ -16,8 +16,10 @@ use crate::server::{Server, ask, project};
 
 /// How long an answer may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The version of python-osc that is compared with.
-const PYTHON_OSC: &str = "python-osc==1.10.2";
+/// What of Python is compared with.
+const OF_PYTHON: [&str; 2] = ["python-osc==1.10.2", "zeroconf==0.154.0"];
+/// What of npm, beside a Node of its own, as these want a newer one than distributions have.
+const OF_NPM: [&str; 2] = ["oscquery@1.1.1", "osc-min@1.1.2"];
 
 /// How OSC is getting on.
 ///
@@ -212,7 +214,40 @@ impl Osc {
     }
 }
 
-/// A Python that has python-osc, in a folder of the project's that is made where it is missing.
+/// A Node that has a WebSocket, and where npm's packages for it are, in a folder of the project's that is made where it
+/// is missing.
+///
+/// # Panics
+/// If it cannot be made.
+pub fn node() -> (PathBuf, PathBuf) {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    let folder = MADE.get_or_init(|| {
+        let folder = project().join("target/node-osc");
+        let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+        let made = Process::new("npm")
+            .args([
+                "install",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--loglevel=error",
+                "--prefer-offline",
+            ])
+            .arg("--prefix")
+            .arg(&folder)
+            .arg(format!("node-linux-{arch}@22"))
+            .args(OF_NPM)
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(made.is_ok_and(|made| made.success()), "npm, which make deps installs, cannot install");
+        folder
+    });
+    let modules = folder.join("node_modules");
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    (modules.join(format!("node-linux-{arch}/bin/node")), modules)
+}
+
+/// A Python that has what is compared with, in a folder of the project's that is made where it is missing.
 ///
 /// # Panics
 /// If it cannot be made.
@@ -222,7 +257,7 @@ pub fn python() -> PathBuf {
         let folder = project().join("target/python-osc");
         let python = folder.join("bin/python");
         let has = |python: &PathBuf| {
-            let output = Process::new(python).args(["-c", "import pythonosc"]).output();
+            let output = Process::new(python).args(["-c", "import pythonosc, zeroconf"]).output();
             output.is_ok_and(|output| output.status.success())
         };
         if !has(&python) {
@@ -231,8 +266,9 @@ pub fn python() -> PathBuf {
                 assert!(status.is_ok_and(|status| status.success()), "{program:?} {args:?} failed");
             };
             run("python3".as_ref(), &["-m".as_ref(), "venv".as_ref(), folder.as_os_str()]);
-            let words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_OSC];
-            run(python.as_os_str(), &words.map(std::ffi::OsStr::new));
+            let words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+            let words: Vec<_> = words.into_iter().chain(OF_PYTHON).map(std::ffi::OsStr::new).collect();
+            run(python.as_os_str(), &words);
         }
         python
     })

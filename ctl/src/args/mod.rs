@@ -192,6 +192,8 @@ pub enum Verb {
     /// Elsewhere than on a terminal, or with --once, prints a single reading: the peaks since the meters were
     /// last read by anybody, or with --for, the highest peaks of so many seconds from now.
     Meters(Meters),
+    /// Listen to what leaves a strip or send now, and print its levels, loudness and spectrum
+    Analyze(Analyze),
     /// Take back the last step
     Undo,
     /// Do again what was taken back
@@ -230,6 +232,8 @@ pub enum Verb {
     /// the server sends, events too; ends when stdin has ended and everything is answered, with exit code 1 if
     /// any answer was an error.
     Raw(Raw),
+    /// Print the JSON Schemas of all messages of the control socket
+    Schema,
     /// Move the clock of the stepped driver
     Step(Step),
     /// Print events as they come: text, or JSON lines with --json
@@ -383,6 +387,17 @@ pub struct Meters {
     pub hz: u8,
 }
 
+/// Arguments of `analyze`.
+#[derive(Debug, Args)]
+pub struct Analyze {
+    /// A track, bus, send or master.
+    #[arg(default_value = "master")]
+    pub node: String,
+    /// How long to listen, 0.2 to 60 s.
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 3.0)]
+    pub seconds: f64,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = values::number(text).filter(|s| *s > 0.0).ok_or("a number of seconds above 0 is wanted")?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
@@ -520,6 +535,9 @@ pub struct Watch {
     /// Also print telemetry (transport, load, levels) so many times a second.
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u8).range(1..=60))]
     pub telemetry: Option<u8>,
+    /// End after so many seconds.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+    pub time: Option<Duration>,
 }
 
 #[cfg(test)]

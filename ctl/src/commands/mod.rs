@@ -1,5 +1,6 @@
 //! The commands of the command line, one file for each kind.
 
+mod analyze;
 mod batch;
 mod clips;
 mod config;
@@ -72,6 +73,7 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Tempo(args) => transport::tempo(cx, &args),
         Verb::Latency => latency::run(cx),
         Verb::Meters(args) => meters::run(cx, &args),
+        Verb::Analyze(args) => analyze::run(cx, args),
         Verb::Undo => sessions::undo(cx),
         Verb::Redo => sessions::redo(cx),
         Verb::Session(verb) => sessions::run(cx, verb),
@@ -84,6 +86,7 @@ pub fn run(cx: &mut Context, verb: Verb) -> Result<(), Failure> {
         Verb::Operation(verb) => operations::run(cx, &verb),
         Verb::Batch(args) => batch::run(cx, &args.file),
         Verb::Raw(args) => raw::run(cx, &args),
+        Verb::Schema => texts::schema(cx),
         Verb::Step(args) => transport::step(cx, &args.blocks),
         Verb::Watch(args) => watch::run(cx, &args),
         Verb::Shutdown { discard } => sessions::shutdown(cx, discard),

@@ -138,7 +138,8 @@ fn osc_lines(osc: &OscStatus) -> Vec<(String, Style)> {
     let place = osc.listens.iter().map(|place| {
         let (subscribers, connections) =
             (count(osc.subscribers, "subscriber"), count(osc.connections, "connection"));
-        (format!("{place}, {subscribers}, {connections}"), Style::Plain)
+        let query = osc.query.iter().map(|query| format!(", OSCQuery at http://{query}")).collect::<String>();
+        (format!("{place}, {subscribers}, {connections}{query}"), Style::Plain)
     });
     let parts = [
         (osc.refused, "refused"),

@@ -1,8 +1,8 @@
-//! `completions` and `man`: texts about this program, for shells and readers.
+//! `completions`, `man` and `schema`: texts about the programs, for shells, readers and other programs.
 
 use std::path::Path;
 
-use aulos_protocol::Error;
+use aulos_protocol::{Error, Query, Reply, client::unexpected};
 use clap::CommandFactory;
 
 use crate::{args::Cli, complete, context::Context, failure::Failure};
@@ -15,6 +15,17 @@ pub fn completions(cx: &mut Context, shell: &str) -> Result<(), Failure> {
     let mut script = Vec::new();
     complete::script(shell, &mut script).map_err(Failure::Output)?;
     cx.out.raw(&script)
+}
+
+/// Prints the JSON Schemas of the control socket's messages.
+///
+/// # Errors
+/// That the server cannot be reached.
+pub fn schema(cx: &mut Context) -> Result<(), Failure> {
+    match cx.query(Query::Schema)? {
+        Reply::Schema(schema) => cx.out.json(&schema),
+        _ => Err(unexpected("the schemas").into()),
+    }
 }
 
 /// Writes the manual's pages into a folder, or prints that of the whole program.

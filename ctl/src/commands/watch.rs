@@ -1,8 +1,10 @@
 //! `watch`: events as they come.
 
+use std::time::Instant;
+
 use aulos_protocol::{
     Error, ErrorCode, Event, Query, Reply, State, Telemetry, TransportState,
-    client::{Notice, unexpected},
+    client::{Client, Notice, timed_out, unexpected},
     mirror,
 };
 use serde_json::json;
@@ -17,7 +19,7 @@ use crate::{
     text::{count, plain},
 };
 
-/// Prints events until the server hangs up or a signal ends the program.
+/// Prints events until the server hangs up, a signal ends the program, or the time is over.
 ///
 /// # Errors
 /// That the server cannot be reached or hung up.
@@ -35,10 +37,21 @@ pub fn run(cx: &mut Context, args: &args::Watch) -> Result<(), Failure> {
         cx.out.note(&format!("watching {}", summary(&state)));
     }
     let mut client = cx.take_client()?;
-    // Nothing happens for as long as nobody does anything.
-    client.set_timeout(None)?;
+    let end = args.time.and_then(|time| Instant::now().checked_add(time));
+    let mut is_over = false;
     loop {
-        match client.notice()? {
+        let notice = match next(&mut client, end, is_over)? {
+            Next::Notice(notice) => notice,
+            Next::End if is_over => return Ok(()),
+            Next::End => {
+                // What has happened before that is printed, too.
+                is_over = true;
+                client.set_timeout(cx.timeout())?;
+                client.query(Query::Unsubscribe)?;
+                continue;
+            }
+        };
+        match notice {
             Notice::Event(event) => {
                 let reason = match &event {
                     Event::Dropped { reason } => Some(reason.clone()),
@@ -64,6 +77,29 @@ pub fn run(cx: &mut Context, args: &args::Watch) -> Result<(), Failure> {
             }
         }
         cx.out.flush()?;
+    }
+}
+
+/// What comes next.
+enum Next {
+    Notice(Notice),
+    End,
+}
+
+/// Waits for what happens, for as long as nobody does anything, or until `end`; when that `is_over`, only takes what has
+/// come already.
+fn next(client: &mut Client, end: Option<Instant>, is_over: bool) -> Result<Next, Error> {
+    if let Some(notice) = client.kept() {
+        return Ok(Next::Notice(notice));
+    }
+    let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+    if is_over || left.is_some_and(|left| left.is_zero()) {
+        return Ok(Next::End);
+    }
+    client.set_timeout(left)?;
+    match client.notice() {
+        Err(error) if left.is_some() && timed_out(&error) => Ok(Next::End),
+        notice => notice.map(Next::Notice),
     }
 }
 

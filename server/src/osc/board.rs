@@ -26,6 +26,11 @@ impl Board {
         board.1 = Some(place);
     }
 
+    /// Says where OSCQuery is served.
+    pub fn set_query(&self, place: SocketAddr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.query = Some(place.to_string());
+    }
+
     /// Says why it does not listen.
     pub fn set_problem(&self, problem: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0.problem = Some(problem);
@@ -34,8 +39,8 @@ impl Board {
     /// Says what has been counted.
     pub fn note(&self, counts: &OscStatus) {
         let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let OscStatus { listens, problem, .. } = std::mem::take(&mut board.0);
-        board.0 = OscStatus { listens, problem, ..counts.clone() };
+        let OscStatus { listens, query, problem, .. } = std::mem::take(&mut board.0);
+        board.0 = OscStatus { listens, query, problem, ..counts.clone() };
     }
 }
 

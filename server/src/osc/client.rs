@@ -162,7 +162,7 @@ pub enum Taken {
 /// and nobody waits for its answer.
 fn is_setting(asked: &Asked, message: &OscMessage) -> bool {
     let is_command = || {
-        message.addr.starts_with("/sys/")
+        aulos_osc::own::DOORS.iter().any(|door| door.address == message.addr)
             || aulos_protocol::registry::methods().iter().any(|method| method.address == Some(&message.addr))
     };
     asked.id.is_none() && !message.args.is_empty() && !is_command()

@@ -6,13 +6,13 @@ use std::{
     net::{SocketAddr, TcpListener as StdListener, UdpSocket as StdSocket},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use aulos_osc::{
-    own::Own,
+    own::{Own, Told},
     packet::{self, AT_ONCE},
     space::Target,
 };
@@ -32,7 +32,8 @@ use super::{
     bundles::Outcome,
     client::{Client, Key, Queued, Taken, What},
     outbox::{Outbox, Way},
-    tcp::{self, Connection, FromTcp},
+    tcp::{self, Connection, FromTcp, Line},
+    web,
 };
 use crate::inner::{Inner, Subscription};
 
@@ -61,12 +62,20 @@ pub(super) enum Came {
     Answer(Result<Reply, Error>),
     /// Of settings: of each the address and the number of the setting.
     Set(Vec<(Target, u64)>, Result<Reply, Error>),
-    /// Of a reading for which the status was needed: of these values, or of who the server is.
-    Status(Option<Vec<Target>>, Result<Box<Status>, Error>),
+    /// Of a reading for which the status was needed.
+    Status(Wanted, Result<Box<Status>, Error>),
     /// Of a bundle.
     Bundle(Box<Outcome>),
     /// What the clocks show, for who asked by this.
     Clock(Own, Result<Clock, Error>),
+}
+
+/// For what the status was needed.
+pub(super) enum Wanted {
+    /// For these values.
+    Values(Vec<Target>),
+    /// For something that only it tells.
+    Told(Told),
 }
 
 /// What is known at the desk.
@@ -83,7 +92,7 @@ pub struct Desk {
     pub(super) clients: BTreeMap<Key, Client>,
     connections: BTreeMap<u64, Connection>,
     open: Arc<AtomicUsize>,
-    next_connection: u64,
+    numbers: Arc<AtomicU64>,
     out: mpsc::Sender<FromTcp>,
     from_tcp: mpsc::Receiver<FromTcp>,
     pub(super) asked: JoinSet<Done>,
@@ -132,11 +141,26 @@ impl Desk {
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
             open: Arc::default(),
-            next_connection: 0,
+            numbers: Arc::default(),
             out,
             from_tcp,
             asked: JoinSet::new(),
             positions_told: Instant::now(),
+        })
+    }
+
+    /// Where it listens, unless the socket does not tell.
+    pub fn place(&self) -> Option<SocketAddr> {
+        self.udp.local_addr().ok()
+    }
+
+    /// What is to serve OSCQuery for this desk.
+    pub fn door(&self, setup: Setup) -> std::io::Result<web::Door> {
+        Ok(web::Door {
+            access: Access::new(setup.allow, setup.trust),
+            osc: self.udp.local_addr()?,
+            numbers: self.numbers.clone(),
+            out: self.out.clone(),
         })
     }
 
@@ -236,8 +260,7 @@ impl Desk {
     fn connect(&mut self, stream: tokio::net::TcpStream, peer: SocketAddr) {
         let why = match (self.access.admits(peer), self.open.load(Relaxed) < tcp::MOST_CONNECTIONS) {
             (true, true) => {
-                self.next_connection += 1;
-                let connection = self.next_connection;
+                let connection = self.numbers.fetch_add(1, Relaxed) + 1;
                 let serving = tcp::serve(connection, stream, peer, &self.open, self.out.clone());
                 self.connections.insert(connection, serving);
                 return;
@@ -254,25 +277,46 @@ impl Desk {
             FromTcp::Packet { connection, peer, framing, bytes, permit } => {
                 let Some(open) = self.connections.get(&connection) else { return };
                 let key = Key::Tcp(connection);
-                if !self.clients.contains_key(&key) {
-                    let outbox = Outbox::new(Way::Tcp(open.packets.clone(), framing));
+                if let (Line::Packets(packets), Some(framing)) = (&open.line, framing)
+                    && !self.clients.contains_key(&key)
+                {
+                    let outbox = Outbox::new(Way::Tcp(packets.clone(), framing));
                     self.clients.insert(key, Client::new(peer, self.access.trusts(peer), outbox));
                 }
                 self.take_packet(key, &bytes, Some(permit));
             }
-            FromTcp::Closed { connection, reason } => {
-                self.connections.remove(&connection);
-                let key = Key::Tcp(connection);
-                if let Some(client) = self.clients.get_mut(&key) {
-                    // What it has sent is still carried out.
-                    client.ended = true;
-                    client.feed = Default::default();
-                }
-                if let Some(reason) = reason {
-                    self.counts.closed += 1;
-                    tracing::warn!("an OSC connection is closed: {reason}");
+            FromTcp::Joined { connection, peer, line } => {
+                if let Line::Web(out) = &line.line {
+                    let client =
+                        Client::new(peer, self.access.trusts(peer), Outbox::new(Way::Web(out.clone())));
+                    self.clients.insert(Key::Tcp(connection), client);
+                    self.connections.insert(connection, line);
                 }
             }
+            FromTcp::Listen { connection, address, listens } => {
+                self.listen(Key::Tcp(connection), &address, listens);
+            }
+            FromTcp::State { answer } => {
+                // What has happened is seen in it. Whoever asked may have left.
+                self.catch_up();
+                let _ = answer.send(self.state.clone());
+            }
+            FromTcp::Refused => self.counts.refused += 1,
+            FromTcp::Closed { connection, reason } => self.close(connection, reason),
+        }
+    }
+
+    /// Lets a connection go.
+    pub(super) fn close(&mut self, connection: u64, reason: Option<String>) {
+        self.connections.remove(&connection);
+        if let Some(client) = self.clients.get_mut(&Key::Tcp(connection)) {
+            // What it has sent is still carried out.
+            client.ended = true;
+            client.feed = Default::default();
+        }
+        if let Some(reason) = reason {
+            self.counts.closed += 1;
+            tracing::warn!("an OSC connection is closed: {reason}");
         }
     }
 

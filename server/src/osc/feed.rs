@@ -1,7 +1,7 @@
 //! What a client has subscribed to, and what of it is still to be told.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -17,9 +17,39 @@ const MOST_HELD: usize = 1024;
 /// How long after a client has moved a control last it is told where the control is.
 const SETTLED: Duration = Duration::from_millis(200);
 
+/// How many addresses a client can listen to one by one.
+pub const MOST_LISTENED: usize = MOST_WAITING;
+/// How often at most those are told.
+const LISTENED: Duration = Duration::from_micros(16_667);
+
+/// What a subscription is to.
+enum Wanted {
+    /// What this matches.
+    Pattern(Pattern),
+    /// Each of these, without an end.
+    Addresses(BTreeSet<String>),
+}
+
+impl Wanted {
+    fn has(&self, address: &str) -> bool {
+        match self {
+            Self::Pattern(pattern) => pattern.matches(address),
+            Self::Addresses(addresses) => addresses.contains(address),
+        }
+    }
+
+    /// The pattern, if it is one.
+    fn pattern(&self) -> Option<&str> {
+        match self {
+            Self::Pattern(pattern) => Some(pattern.text()),
+            Self::Addresses(_) => None,
+        }
+    }
+}
+
 /// One subscription.
 struct Subscription {
-    pattern: Pattern,
+    wanted: Wanted,
     period: Duration,
     next: Instant,
     /// The newest value of each address that is still to be told.
@@ -56,12 +86,12 @@ impl Feed {
         let period = Duration::from_secs_f64(1.0 / hz);
         let next = Instant::now();
         let full = self.subscriptions.len() == MOST_SUBSCRIPTIONS;
-        match self.subscriptions.iter_mut().find(|own| own.pattern.text() == pattern.text()) {
+        match self.subscriptions.iter_mut().find(|own| own.wanted.pattern() == Some(pattern.text())) {
             Some(own) => (own.period, own.next) = (period, next),
             None if full => return false,
             None => {
-                let waiting = BTreeMap::new();
-                self.subscriptions.push(Subscription { pattern, period, next, waiting });
+                let (wanted, waiting) = (Wanted::Pattern(pattern), BTreeMap::new());
+                self.subscriptions.push(Subscription { wanted, period, next, waiting });
             }
         }
         self.lease = lease;
@@ -69,11 +99,61 @@ impl Feed {
         true
     }
 
-    /// Ends the subscription of a pattern, or all; whether there was one.
+    /// Ends the subscription of a pattern, or of all; whether there was one.
     pub fn unsubscribe(&mut self, pattern: Option<&str>) -> bool {
         let before = self.subscriptions.len();
-        self.subscriptions.retain(|own| pattern.is_some_and(|pattern| own.pattern.text() != pattern));
+        self.subscriptions.retain(|own| {
+            own.wanted.pattern().is_none_or(|own| pattern.is_some_and(|pattern| own != pattern))
+        });
         self.subscriptions.len() < before
+    }
+
+    fn listened(&mut self) -> Option<&mut BTreeSet<String>> {
+        self.subscriptions.iter_mut().find_map(|own| match &mut own.wanted {
+            Wanted::Addresses(addresses) => Some(addresses),
+            Wanted::Pattern(_) => None,
+        })
+    }
+
+    /// Listens to an address as long as the client is there. Whether there was room for it.
+    pub fn listen(&mut self, address: &str) -> bool {
+        if self.listened().is_none() {
+            let (wanted, waiting) = (Wanted::Addresses(BTreeSet::new()), BTreeMap::new());
+            let next = Instant::now();
+            self.subscriptions.push(Subscription { wanted, period: LISTENED, next, waiting });
+        }
+        self.listened().is_some_and(|addresses| {
+            let room = addresses.len() < MOST_LISTENED || addresses.contains(address);
+            if room {
+                addresses.insert(address.to_owned());
+            }
+            room
+        })
+    }
+
+    /// Listens to an address no more.
+    pub fn ignore(&mut self, address: &str) {
+        for own in &mut self.subscriptions {
+            if let Wanted::Addresses(addresses) = &mut own.wanted
+                && addresses.remove(address)
+            {
+                own.waiting.remove(address);
+            }
+        }
+    }
+
+    /// What is listened to below a path lies below another one from now on.
+    pub fn follow(&mut self, old: &str, new: &str) {
+        let Some(addresses) = self.listened() else { return };
+        let moved = |address: &String| {
+            let rest = address.strip_prefix(old).filter(|rest| rest.starts_with('/'))?;
+            Some((address.clone(), format!("{new}{rest}")))
+        };
+        let moved: Vec<_> = addresses.iter().filter_map(moved).collect();
+        for (old, new) in moved {
+            addresses.remove(&old);
+            addresses.insert(new);
+        }
     }
 
     /// Something came from the client.
@@ -83,8 +163,8 @@ impl Feed {
 
     /// Ends the subscriptions of a client that has not been heard for longer than its lease; whether there were any.
     pub fn expire(&mut self, now: Instant) -> bool {
-        let expired = !self.is_empty() && self.ends.is_some_and(|ends| ends <= now);
-        if expired {
+        let expired = self.ends.is_some_and(|ends| ends <= now) && self.unsubscribe(None);
+        if expired && self.is_empty() {
             *self = Self::default();
         }
         expired
@@ -92,24 +172,28 @@ impl Feed {
 
     /// Whether any subscription is to this address.
     pub fn wants(&self, address: &str) -> bool {
-        self.subscriptions.iter().any(|own| own.pattern.matches(address))
+        self.subscriptions.iter().any(|own| own.wanted.has(address))
     }
 
     /// Whether any subscription is to meters.
     pub fn wants_meters(&self) -> bool {
-        self.subscriptions.iter().any(|own| own.pattern.text().starts_with("/meter/"))
+        let is_meter = |text: &str| text.starts_with("/meter/");
+        self.subscriptions.iter().any(|own| match &own.wanted {
+            Wanted::Pattern(pattern) => is_meter(pattern.text()),
+            Wanted::Addresses(addresses) => addresses.iter().any(|address| is_meter(address)),
+        })
     }
 
     /// The patterns, or this one if it is there.
     pub fn patterns(&self, only: Option<&str>) -> Vec<String> {
-        let texts = self.subscriptions.iter().map(|own| own.pattern.text().to_owned());
-        texts.filter(|text| only.is_none_or(|only| only == text)).collect()
+        let texts = self.subscriptions.iter().filter_map(|own| own.wanted.pattern());
+        texts.filter(|text| only.is_none_or(|only| only == *text)).map(ToOwned::to_owned).collect()
     }
 
     /// Notes the newest value of an address. Of several subscriptions to it the first tells it. Whether there was room.
     pub fn note(&mut self, address: &str, value: &[OscType]) -> bool {
         let waiting: usize = self.subscriptions.iter().map(|own| own.waiting.len()).sum();
-        let own = self.subscriptions.iter_mut().find(|own| own.pattern.matches(address));
+        let own = self.subscriptions.iter_mut().find(|own| own.wanted.has(address));
         let Some(own) = own else { return true };
         let room = waiting < MOST_WAITING || own.waiting.contains_key(address);
         if room {
@@ -230,6 +314,26 @@ mod tests {
         assert!(!feed.expire(later(29)) && feed.expire(later(31)) && feed.is_empty());
         assert!(feed.subscribe(Pattern::new("/a").unwrap(), 1.0, Duration::ZERO));
         assert!(!feed.expire(later(1_000_000)));
+    }
+
+    #[test]
+    fn what_is_listened_to_goes_with_its_node_and_has_no_end() {
+        let mut feed = feed(&["/bus/*"]);
+        let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+        assert!(feed.listen("/track/a/gain") && feed.listen("/track/a/pan") && feed.listen("/track/ab/gain"));
+        assert!(feed.wants("/track/a/gain") && !feed.wants("/track/a/mute"));
+        feed.note("/track/a/gain", &[Float(1.0)]);
+        feed.follow("/track/a", "/track/b");
+        assert!(!feed.wants("/track/a/gain") && feed.wants("/track/b/pan") && feed.wants("/track/ab/gain"));
+        assert!(feed.expire(later(31)) && !feed.expire(later(62)) && !feed.is_empty());
+        assert!(!feed.wants("/bus/x") && feed.wants("/track/b/gain") && feed.patterns(None).is_empty());
+        feed.note("/track/b/pan", &[Float(1.0)]);
+        feed.ignore("/track/b/pan");
+        feed.forget("/track/a/gain");
+        feed.note("/track/b/gain", &[Float(2.0)]);
+        assert_eq!(told(&mut feed, later(1)), [("/track/b/gain".to_owned(), vec![Float(2.0)])]);
+        let listened = (0..MOST_LISTENED + 10).filter(|n| feed.listen(&format!("/{n}"))).count();
+        assert_eq!(listened, MOST_LISTENED - 2);
     }
 
     #[test]

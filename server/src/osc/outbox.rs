@@ -30,6 +30,22 @@ pub enum Way {
     Udp(SocketAddr),
     /// By a connection, whose writer takes packets as they travel.
     Tcp(mpsc::Sender<Vec<u8>>, Framing),
+    /// By a WebSocket.
+    Web(mpsc::Sender<Out>),
+}
+
+/// What goes out by a WebSocket.
+#[derive(Debug, PartialEq)]
+pub enum Out {
+    /// An OSC packet.
+    Packet(Vec<u8>),
+    /// A message of OSCQuery.
+    Text(String),
+}
+
+/// Whether a queue to a connection is not filling up. To one that is closed everything goes, as nothing arrives.
+fn has_room<T>(queue: &mpsc::Sender<T>) -> bool {
+    queue.capacity() > queue.max_capacity() / 2 || queue.is_closed()
 }
 
 /// Lets so many through a second.
@@ -77,8 +93,8 @@ impl Outbox {
     pub fn has_room(&self) -> bool {
         match &self.way {
             Way::Udp(_) => true,
-            // To one that is closed everything goes, as nothing arrives.
-            Way::Tcp(packets, _) => packets.capacity() > packets.max_capacity() / 2 || packets.is_closed(),
+            Way::Tcp(packets, _) => has_room(packets),
+            Way::Web(out) => has_room(out),
         }
     }
 
@@ -86,14 +102,27 @@ impl Outbox {
     pub fn answer(&mut self, udp: &UdpSocket, message: OscMessage, counts: &mut OscStatus) {
         let at_once = match self.way {
             Way::Udp(_) => self.answered.take(),
-            Way::Tcp(..) => self.parts.is_empty(),
+            Way::Tcp(..) | Way::Web(_) => self.parts.is_empty(),
         };
         if at_once {
             self.send(udp, &OscPacket::Message(message), counts);
-        } else if self.parts.len() < MOST_LATE || matches!(self.way, Way::Tcp(..)) {
+        } else if self.parts.len() < MOST_LATE || !matches!(self.way, Way::Udp(_)) {
             self.parts.push_back(message);
         } else {
             counts.unsent += 1;
+        }
+    }
+
+    /// Whether the client speaks OSCQuery.
+    pub fn is_web(&self) -> bool {
+        matches!(self.way, Way::Web(_))
+    }
+
+    /// Tells a client by WebSocket that paths have changed; nothing to others. Whether it had room for it.
+    pub fn say(&self, text: &str) -> bool {
+        match &self.way {
+            Way::Web(out) => out.try_send(Out::Text(text.to_owned())).is_ok() || out.is_closed(),
+            Way::Udp(_) | Way::Tcp(..) => true,
         }
     }
 
@@ -101,7 +130,7 @@ impl Outbox {
     pub fn answer_in_parts(&mut self, parts: Vec<OscMessage>) -> bool {
         let most = match self.way {
             Way::Udp(_) => MOST_PARTS,
-            Way::Tcp(..) => MOST_PARTS_TCP,
+            Way::Tcp(..) | Way::Web(_) => MOST_PARTS_TCP,
         };
         let fits = self.parts.len() + parts.len() <= most;
         if fits {
@@ -133,7 +162,7 @@ impl Outbox {
         match self.way {
             _ if !self.has_room() => 0,
             Way::Udp(_) => self.told.tokens as usize,
-            Way::Tcp(..) => BURST as usize,
+            Way::Tcp(..) | Way::Web(_) => BURST as usize,
         }
     }
 
@@ -149,6 +178,7 @@ impl Outbox {
         let sent = packet::write(packet).is_ok_and(|bytes| match &self.way {
             Way::Udp(peer) => udp.try_send_to(&bytes, *peer).is_ok(),
             Way::Tcp(packets, framing) => packets.try_send(framing.wrap(&bytes)).is_ok(),
+            Way::Web(out) => out.try_send(Out::Packet(bytes)).is_ok(),
         });
         counts.sent += u64::from(sent);
         counts.unsent += u64::from(!sent);

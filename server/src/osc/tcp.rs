@@ -10,19 +10,22 @@ use std::{
 };
 
 use aulos_osc::framing::{Deframer, Framing};
+use aulos_protocol::State;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
 };
+
+use super::outbox::Out;
 
 /// How many connections there can be at once.
 pub const MOST_CONNECTIONS: usize = 64;
 /// How many packets of a connection can be in work. What is sent beyond waits in the network.
-const MOST_PACKETS: usize = 16;
+pub const MOST_PACKETS: usize = 16;
 /// How many packets can wait to be written to a connection.
 pub const MOST_WRITTEN: usize = 256;
 /// How long a connection may take to take what is written to it.
@@ -30,23 +33,41 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What comes from a connection.
 pub enum FromTcp {
-    /// A packet. While it is in work, the permit is held.
+    /// A WebSocket is there.
+    Joined { connection: u64, peer: SocketAddr, line: Connection },
+    /// A packet. While it is in work, the permit is held. A WebSocket needs no framing.
     Packet {
         connection: u64,
         peer: SocketAddr,
-        framing: Framing,
+        framing: Option<Framing>,
         bytes: Vec<u8>,
         permit: OwnedSemaphorePermit,
     },
+    /// An address is listened to from now on, or no more.
+    Listen { connection: u64, address: String, listens: bool },
+    /// The state is asked for.
+    State { answer: oneshot::Sender<State> },
+    /// Somebody was sent away.
+    Refused,
     /// The connection has ended.
     Closed { connection: u64, reason: Option<String> },
 }
 
+/// Where packets of a connection go.
+#[derive(Clone)]
+pub enum Line {
+    /// As they travel.
+    Packets(mpsc::Sender<Vec<u8>>),
+    /// To a WebSocket.
+    Web(mpsc::Sender<Out>),
+}
+
 /// A connection that is open.
 pub struct Connection {
-    /// Where packets go, as they travel.
-    pub packets: mpsc::Sender<Vec<u8>>,
-    reads: tokio::task::AbortHandle,
+    /// Where packets go.
+    pub line: Line,
+    /// What reads from it; ended with the connection.
+    pub reads: tokio::task::AbortHandle,
 }
 
 impl Drop for Connection {
@@ -94,7 +115,7 @@ pub fn serve(
             tracing::debug!("OSC has ended before a connection");
         }
     });
-    Connection { packets, reads: reads.abort_handle() }
+    Connection { line: Line::Packets(packets), reads: reads.abort_handle() }
 }
 
 /// Reads until the end; answers with what was wrong, if anything.
@@ -119,7 +140,7 @@ async fn read_packets(
         // As many bytes as a read has hold so many packets at most, and the one that was begun before.
         let mut found = Vec::new();
         let broken = deframer.push(&bytes[..count], |packet| found.push(packet.to_vec())).err();
-        let framing = deframer.framing().unwrap_or(Framing::Sized);
+        let framing = Some(deframer.framing().unwrap_or(Framing::Sized));
         for bytes in found {
             let permit = room.clone().acquire_owned().await.ok()?;
             let packet = FromTcp::Packet { connection, peer, framing, bytes, permit };

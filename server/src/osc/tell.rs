@@ -10,15 +10,17 @@ use aulos_osc::{
     own::Own,
     pattern::Pattern,
     space::{self, Target, Whole},
+    tree,
 };
-use aulos_protocol::{Change, Clock, ErrorCode, Frames, MeterReading, Node, State, mirror};
+use aulos_protocol::{Change, Clock, Command, ErrorCode, Frames, MeterReading, Node, State, mirror};
 use rosc::{OscMessage, OscTime, OscType};
+use serde_json::{Value as Json, json};
 
 use super::{
     answers::{self, Asked},
     bundles,
     client::Key,
-    desk::{Came, Desk},
+    desk::{Came, Desk, Wanted},
     invalid,
 };
 use crate::inner::Heard;
@@ -84,16 +86,21 @@ impl Desk {
 
     /// Notes what is another than before.
     fn note_changes(&mut self, before: &State) {
-        if self.clients.values().all(|client| client.feed.is_empty()) {
+        if self.clients.values().all(|client| client.feed.is_empty() && !client.outbox.is_web()) {
             return;
         }
         for change in mirror::difference(&before.session, &self.state.session) {
             match change {
                 Change::Node(node) => {
                     let old = before.session.nodes.get(&node.id);
+                    self.note_paths(old, Some(&node));
                     self.note_node(before, old, Some(&node));
                 }
-                Change::NodeGone(id) => self.note_node(before, before.session.nodes.get(&id), None),
+                Change::NodeGone(id) => {
+                    let old = before.session.nodes.get(&id);
+                    self.note_paths(old, None);
+                    self.note_node(before, old, None);
+                }
                 Change::Link(_) | Change::LinkGone(_) | Change::Session { .. } => {}
             }
         }
@@ -101,6 +108,68 @@ impl Desk {
             if whole.value(before) != whole.value(&self.state) {
                 self.note(&whole);
             }
+        }
+    }
+
+    /// Tells clients of OSCQuery which paths are there from now on. What they listen to goes with a node that is
+    /// renamed.
+    fn note_paths(&mut self, old: Option<&Arc<Node>>, new: Option<&Arc<Node>>) {
+        let (old_paths, new_paths) = (old.map(|node| tree::paths(node)), new.map(|node| tree::paths(node)));
+        let (old_paths, new_paths) = (old_paths.unwrap_or_default(), new_paths.unwrap_or_default());
+        let mut told = Vec::new();
+        let mut say = |command: &str, data: Json| {
+            told.push(json!({ "COMMAND": command, "DATA": data }).to_string());
+        };
+        let is_same_kind = old.zip(new).is_some_and(|(old, new)| old.kind == new.kind);
+        let has_changed = old.zip(new).is_some_and(|(old, new)| old.channels != new.channels);
+        let mut moved = Vec::new();
+        for (old, new) in old_paths.iter().zip(&new_paths).filter(|_| is_same_kind) {
+            if old != new {
+                say("PATH_RENAMED", json!({ "OLD": old, "NEW": new }));
+                moved.push((old, new));
+            }
+            if has_changed {
+                say("PATH_CHANGED", json!(new));
+            }
+        }
+        if !is_same_kind {
+            old_paths.iter().for_each(|old| say("PATH_REMOVED", json!(old)));
+            new_paths.iter().for_each(|new| say("PATH_ADDED", json!(new)));
+        }
+        let mut slow = Vec::new();
+        for (key, client) in &mut self.clients {
+            moved.iter().for_each(|(old, new)| client.feed.follow(old, new));
+            if let Key::Tcp(connection) = key
+                && !told.iter().all(|text| client.outbox.say(text))
+            {
+                slow.push(*connection);
+            }
+        }
+        for connection in slow {
+            self.close(connection, Some("a client of OSCQuery reads too slowly".into()));
+        }
+    }
+
+    /// Begins or ends to tell a client by WebSocket the values of an address, whose value now comes first.
+    pub(super) fn listen(&mut self, key: Key, address: &str, listens: bool) {
+        let target = space::find(&self.state, address);
+        let (address, value) = match &target {
+            Ok(target) => (target.to_string(), target.value(&self.state)),
+            Err(_) if address.starts_with("/meter/") => (address.to_owned(), Vec::new()),
+            // What has gone is listened to no more, whatever its address.
+            Err(_) if !listens => (address.to_owned(), Vec::new()),
+            Err(error) => {
+                let asked = Asked { address: address.to_owned(), id: None };
+                return self.refuse(key, &asked, error);
+            }
+        };
+        let Some(client) = self.clients.get_mut(&key) else { return };
+        if !listens {
+            client.feed.ignore(&address);
+        } else if !client.feed.listen(&address) {
+            self.counts.dropped += 1;
+        } else if !value.is_empty() {
+            self.counts.dropped += u64::from(!client.feed.note(&address, &value));
         }
     }
 
@@ -156,10 +225,17 @@ impl Desk {
     /// Does what only OSC has.
     pub(super) fn own(&mut self, key: Key, asked: Asked, own: Own) {
         match own {
-            Own::Info => {
+            Own::Status(told) => {
                 let status = self.status();
-                self.ask(key, asked, true, async move { Came::Status(None, status.await) });
+                self.ask(key, asked, true, async move { Came::Status(Wanted::Told(told), status.await) });
             }
+            Own::Toggle => {
+                let transport = &self.state.transport;
+                let rolls = transport.rolling || transport.waiting;
+                let answer = self.inner.command(if rolls { Command::Pause } else { Command::Play });
+                self.ask(key, asked, true, async move { Came::Answer(answer.await) });
+            }
+            Own::Released => {}
             Own::Get(pattern) => match space::matching(&self.state, &pattern) {
                 Ok(targets) => self.get(key, asked, targets),
                 Err(error) => self.refuse(key, &asked, &error),
@@ -167,6 +243,7 @@ impl Desk {
             Own::List(pattern) => self.list(key, &asked, pattern.as_deref()),
             Own::Subscribe { pattern, lease, hz } => self.subscribe(key, &asked, &pattern, lease, hz),
             Own::Unsubscribe(pattern) => {
+                let pattern = pattern.map(|pattern| space::named(&self.state, &pattern));
                 let Some(client) = self.clients.get_mut(&key) else { return };
                 if client.feed.unsubscribe(pattern.as_deref()) || pattern.is_none() {
                     self.send(key, asked.reply(Vec::new()));
@@ -175,6 +252,7 @@ impl Desk {
                 }
             }
             Own::Refresh(pattern) => {
+                let pattern = pattern.map(|pattern| space::named(&self.state, &pattern));
                 let Some(client) = self.clients.get(&key) else { return };
                 let patterns = client.feed.patterns(pattern.as_deref());
                 if patterns.is_empty() {
@@ -201,6 +279,9 @@ impl Desk {
                 .remedy("anything that is sent renews it; or subscribe by TCP");
             return self.refuse(key, asked, &error);
         }
+        // A number means the node that has it now.
+        let named = space::named(&self.state, pattern);
+        let pattern = named.as_str();
         let read = match Pattern::new(pattern) {
             Ok(read) => read,
             Err(why) => return self.refuse(key, asked, &invalid(why)),

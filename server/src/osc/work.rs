@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aulos_osc::{
     meaning::{Meaning, meaning},
-    own::Own,
+    own::{Own, Told},
     space::{self, Target},
 };
 use aulos_protocol::{Applied, Error, ErrorCode, Query, Reply, Status, wire::Ask};
@@ -16,7 +16,7 @@ use super::{
     answers::{self, Answer, Asked},
     bundles,
     client::{Client, Key, MOST_ASKED, Queued, What},
-    desk::{Came, Desk, Done},
+    desk::{Came, Desk, Done, Wanted},
 };
 
 /// How many requests are on their way to the control thread at once, of all clients.
@@ -148,7 +148,7 @@ impl Desk {
         match came {
             Came::Answer(Ok(reply)) => self.answer(key, &asked, answers::of(reply)),
             Came::Set(held, result) => self.came_to(key, &asked, &held, result),
-            Came::Status(targets, Ok(status)) => self.came_status(key, &asked, targets, &status),
+            Came::Status(wanted, Ok(status)) => self.came_status(key, &asked, wanted, &status),
             Came::Bundle(outcome) => self.came_bundle(key, &asked, *outcome),
             Came::Clock(own, Ok(clock)) => self.tell_clock(key, &asked, &own, &clock),
             Came::Answer(Err(error)) | Came::Status(_, Err(error)) | Came::Clock(_, Err(error)) => {
@@ -175,27 +175,31 @@ impl Desk {
         }
     }
 
-    fn came_status(&mut self, key: Key, asked: &Asked, targets: Option<Vec<Target>>, status: &Status) {
+    fn came_status(&mut self, key: Key, asked: &Asked, wanted: Wanted, status: &Status) {
         self.state.transport = status.transport;
-        match targets {
-            Some(targets) => self.tell_values(key, asked, &targets),
-            None => {
-                let whole = |number: u32| OscType::Int(i32::try_from(number).unwrap_or(i32::MAX));
-                let args = vec![
-                    answers::text("Aulos"),
-                    answers::text(&status.version),
-                    answers::text(&status.session),
-                    whole(status.rate.hz()),
-                    whole(status.driver.block),
-                ];
-                // Who asks what is there knows no more than this address.
-                let message = match asked.id {
-                    None => OscMessage { addr: asked.address.clone(), args },
-                    Some(_) => asked.reply(args),
-                };
-                self.send(key, message);
+        let whole = |number: u32| OscType::Int(i32::try_from(number).unwrap_or(i32::MAX));
+        let args = match wanted {
+            Wanted::Values(targets) => return self.tell_values(key, asked, &targets),
+            Wanted::Told(Told::Info) => vec![
+                answers::text("Aulos"),
+                answers::text(&status.version),
+                answers::text(&status.session),
+                whole(status.rate.hz()),
+                whole(status.driver.block),
+            ],
+            Wanted::Told(Told::Load) => vec![OscType::Float(status.driver.load as f32)],
+            Wanted::Told(Told::Xruns) => {
+                vec![OscType::Long(i64::try_from(status.driver.late).unwrap_or(i64::MAX))]
             }
-        }
+            Wanted::Told(Told::Quantum) => vec![whole(status.driver.block)],
+            Wanted::Told(Told::Dirty) => vec![OscType::Int(i32::from(status.unsaved))],
+        };
+        // Who asks what is there knows no more than this address.
+        let message = match asked.id {
+            None => OscMessage { addr: asked.address.clone(), args },
+            Some(_) => asked.reply(args),
+        };
+        self.send(key, message);
     }
 
     fn came_bundle(&mut self, key: Key, asked: &Asked, outcome: bundles::Outcome) {
@@ -223,7 +227,12 @@ impl Desk {
             |target: &Target| matches!(target, Target::Whole(space::Whole::Frame | space::Whole::Bbt));
         if self.state.transport.rolling && targets.iter().any(moves) {
             let status = self.status();
-            return self.ask(key, asked, true, async move { Came::Status(Some(targets), status.await) });
+            return self.ask(
+                key,
+                asked,
+                true,
+                async move { Came::Status(Wanted::Values(targets), status.await) },
+            );
         }
         self.tell_values(key, &asked, &targets);
     }

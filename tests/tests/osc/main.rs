@@ -4,6 +4,7 @@ mod bundles;
 mod doors;
 mod floods;
 mod others;
+mod query;
 mod streams;
 mod told;
 
@@ -19,7 +20,7 @@ pub const ANY: &str = "127.0.0.1:0";
 
 /// A server whose clock the test moves, which takes OSC.
 pub fn stepped() -> Server {
-    Server::start(["--driver", "stepped", "--block", "1024", "--osc", ANY])
+    Server::start(["--driver", "stepped", "--block", "1024", "--osc", ANY, "--no-mdns"])
 }
 
 /// A server, a client of its OSC, and what it plays in a file.
@@ -38,8 +39,17 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let capture = folder.path().join("played.wav");
         let capture_text = capture.to_str().unwrap();
-        let server =
-            Server::start(["--driver", driver, "--block", "1024", "--osc", ANY, "--capture", capture_text]);
+        let server = Server::start([
+            "--driver",
+            driver,
+            "--block",
+            "1024",
+            "--osc",
+            ANY,
+            "--no-mdns",
+            "--capture",
+            capture_text,
+        ]);
         lines.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| drop(server.ok(line)));
         let osc = Osc::new(&server);
         Self { server, osc, capture, _folder: folder }
