@@ -161,6 +161,15 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         section: "driver",
+        key: "device_patience",
+        form: Form::Count,
+        option: Some("device-patience"),
+        variable: Some("AULOS_DEVICE_PATIENCE"),
+        default: "1000",
+        text: "How long a device may go without calling the engine until it counts as lost, in ms.",
+    },
+    Setting {
+        section: "driver",
         key: "no_connect",
         form: Form::Switch,
         option: Some("no-connect"),

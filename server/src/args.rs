@@ -1,6 +1,6 @@
 //! The command line of `aulosd`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use aulos_protocol::{
     Error, ErrorCode, Rate,
@@ -77,6 +77,15 @@ pub struct Args {
     /// The name of the JACK client
     #[arg(long, value_name = "NAME", default_value = "aulos")]
     jack_name: String,
+    /// How long a device may go without calling the engine until it counts as lost and the dummy clock stands in, in ms
+    #[arg(
+        long,
+        value_name = "MS",
+        env = "AULOS_DEVICE_PATIENCE",
+        default_value_t = 1000,
+        value_parser = clap::value_parser!(u64).range(100..=600_000)
+    )]
+    device_patience: u64,
     /// Leaves the JACK ports of outputs unconnected; --no-connect=false connects them, whatever the configuration says
     #[arg(long)]
     no_connect: bool,
@@ -227,6 +236,7 @@ impl Args {
                 device: self.device.clone(),
                 format: self.sample_format,
                 jack_name: self.jack_name.clone(),
+                patience: Duration::from_millis(self.device_patience),
                 connect: !self.no_connect,
                 impose_block: false,
             },

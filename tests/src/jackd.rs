@@ -93,9 +93,14 @@ impl Jackd {
         });
     }
 
-    /// What names this server to its clients.
-    pub fn environment(&self) -> [(&'static str, &OsStr); 2] {
-        [("JACK_DEFAULT_SERVER", OsStr::new(NAME)), ("JACK_NO_AUDIO_RESERVATION", OsStr::new("1"))]
+    /// What names this server to its clients. It may stand for long on a busy machine, which is no reason for ours to
+    /// leave it.
+    pub fn environment(&self) -> [(&'static str, &OsStr); 3] {
+        [
+            ("JACK_DEFAULT_SERVER", OsStr::new(NAME)),
+            ("JACK_NO_AUDIO_RESERVATION", OsStr::new("1")),
+            ("AULOS_DEVICE_PATIENCE", OsStr::new("60000")),
+        ]
     }
 
     fn tool(&self, program: impl AsRef<OsStr>) -> Process {
@@ -270,8 +275,29 @@ fn end(child: &mut Child) -> std::io::Result<()> {
     Ok(())
 }
 
+/// A client of the server that JACK_DEFAULT_SERVER names. One that is busy refuses it now and then.
+///
+/// # Panics
+/// If it is refused for long.
+pub fn client(name: &str) -> jack::Client {
+    wait_for("a JACK client", || {
+        let client = jack::Client::new(name, jack::ClientOptions::NO_START_SERVER).ok();
+        client.map(|(client, _)| client)
+    })
+}
+
 /// A client of the server that is not ours.
 pub struct Client(Child);
+
+impl Client {
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    /// If that cannot be told.
+    pub fn runs(&mut self) -> bool {
+        self.0.try_wait().unwrap_or_else(|e| panic!("{e}")).is_none()
+    }
+}
 
 impl Drop for Client {
     fn drop(&mut self) {

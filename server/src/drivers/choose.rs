@@ -41,7 +41,7 @@ pub fn open(opening: &Opening) -> Result<Choice, Error> {
             Ok(chosen(Kind::Dummy, None, Some(reason.into())))
         }
         Kind::Auto => {
-            let no_jack = match jack_answers().and_then(|()| jack::open(opening)) {
+            let no_jack = match jack_answers(opening.setup.patience).and_then(|()| jack::open(opening)) {
                 Ok(opened) => {
                     return Ok(chosen(Kind::Jack, Some(opened), Some("auto: a JACK server runs".into())));
                 }
@@ -62,8 +62,8 @@ pub fn open(opening: &Opening) -> Result<Choice, Error> {
 }
 
 /// Whether a JACK server runs and answers: one that hangs must not keep the others from being tried.
-fn jack_answers() -> Result<(), Error> {
-    const PATIENCE: Duration = Duration::from_secs(3);
+fn jack_answers(patience: Duration) -> Result<(), Error> {
+    const LEAST: Duration = Duration::from_secs(3);
     static HANGS: AtomicBool = AtomicBool::new(false);
     let silent = || Error::new(ErrorCode::Unavailable, "the JACK server does not answer");
     if HANGS.swap(true, Relaxed) {
@@ -80,5 +80,5 @@ fn jack_answers() -> Result<(), Error> {
         HANGS.store(false, Relaxed);
         return Err(Error::io("start a thread", &error));
     }
-    told.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silent())).map(|_| ())
+    told.recv_timeout(patience.max(LEAST)).unwrap_or_else(|_| Err(silent())).map(|_| ())
 }

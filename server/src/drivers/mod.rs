@@ -148,6 +148,8 @@ pub struct Setup {
     pub format: Option<SampleForm>,
     /// The name of the JACK client.
     pub jack_name: String,
+    /// How long a device may go without calling the engine.
+    pub patience: Duration,
     /// Whether new JACK ports of outputs are connected to the hardware.
     pub connect: bool,
     /// Whether a server that has a block of its own is asked for this one.

@@ -31,13 +31,13 @@ const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// How often a device is looked for where it was left open which, and there was none.
 const SEARCH: Duration = Duration::from_secs(5);
-/// How long a device may go without calling the engine.
-const SILENCE: Duration = Duration::from_secs(1);
-/// How long a device that was opened may take until it calls the engine for the first time.
+/// How long a device that was opened may take until it calls the engine for the first time, if that is longer than it
+/// may go without calling it afterwards.
 const FIRST_CALL: Duration = Duration::from_secs(5);
 /// How long a fade-out at the end is waited for.
 const LEAVE: Duration = Duration::from_millis(200);
-/// How long a device may take to be opened or changed when somebody waits for it.
+/// How long a device may take to be opened or changed when somebody waits for it, if that is longer than it may go
+/// without calling the engine.
 const CHANGE: Duration = Duration::from_secs(5);
 /// How long a device may take to be closed at the end.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -327,6 +327,11 @@ impl Supervisor {
         }
     }
 
+    /// How long something may take, unless a device has more time to call the engine.
+    fn at_most(&self, usual: Duration) -> Duration {
+        usual.max(self.setup.patience)
+    }
+
     /// Whether it was left open which device is used, and there was none.
     fn searches(&self) -> bool {
         let bound = self.setup.file.is_some() || self.setup.frames.is_some();
@@ -336,7 +341,7 @@ impl Supervisor {
     fn look_at_pending(&mut self) {
         let Some((pending, since)) = &self.pending else { return };
         match pending.try_recv() {
-            Err(TryRecvError::Empty) if since.elapsed() <= CHANGE => {}
+            Err(TryRecvError::Empty) if since.elapsed() <= self.at_most(CHANGE) => {}
             Err(TryRecvError::Empty) => {
                 // Should it come back after all, its thread closes what it has opened.
                 self.pending = None;
@@ -437,7 +442,7 @@ impl Supervisor {
         running.called |= held;
         let facts = running.device.facts();
         let idle = Duration::from_nanos(berth.idle_ns());
-        let most = SILENCE
+        let most = self.opening.setup.patience
             + Duration::from_nanos(super::monotonic::duration_ns(u64::from(facts.block) * 8, facts.rate));
         let loss = running.device.loss().or_else(|| {
             if running.called && !held {
@@ -445,7 +450,7 @@ impl Supervisor {
                 Some(Loss::passing("the session has another rate"))
             } else if running.called && idle > most && !facts.waits {
                 Some(Loss::passing(format!("it has not called for {:.1} s", idle.as_secs_f64())))
-            } else if !running.called && running.since.elapsed() > FIRST_CALL {
+            } else if !running.called && running.since.elapsed() > FIRST_CALL.max(most) {
                 Some(Loss::passing("it does not call"))
             } else {
                 None
@@ -570,7 +575,9 @@ impl Supervisor {
         let Some(change) = self.change.take_if(|change| change.block.is_some()) else { return };
         let answer = change.block.as_ref().map(Receiver::try_recv);
         match answer {
-            Some(Err(TryRecvError::Empty)) if change.since.elapsed() <= CHANGE => self.change = Some(change),
+            Some(Err(TryRecvError::Empty)) if change.since.elapsed() <= self.at_most(CHANGE) => {
+                self.change = Some(change)
+            }
             Some(Ok(Ok(true))) => {
                 self.setup.block = change.setup.block;
                 self.block.store(change.setup.block, Relaxed);

@@ -4,8 +4,7 @@
 use std::io::{BufRead, Write};
 
 fn main() {
-    let (client, _) =
-        jack::Client::new("flapper", jack::ClientOptions::NO_START_SERVER).unwrap_or_else(|e| panic!("{e}"));
+    let client = aulos_tests::jackd::client("flapper");
     let make = |client: &jack::Client| {
         client.register_port("in", jack::AudioIn::default()).unwrap_or_else(|e| panic!("{e}"))
     };

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jack::{AudioIn, Client, ClientOptions, Control, Port, ProcessScope};
+use jack::{AudioIn, Client, Control, Port, ProcessScope};
 
 fn main() {
     let mut args = std::env::args().skip(1);
     let file = args.next().expect("jack-recorder FILE PORT...");
     let sources: Vec<String> = args.collect();
-    let (client, _) = Client::new("recorder", ClientOptions::NO_START_SERVER).expect("a JACK client");
+    let client = aulos_tests::jackd::client("recorder");
     let ports: Vec<Port<AudioIn>> = (0..sources.len())
         .map(|at| client.register_port(&format!("in_{at}"), AudioIn::default()).expect("a port"))
         .collect();

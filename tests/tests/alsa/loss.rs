@@ -8,7 +8,7 @@ use crate::{Home, driver};
 fn a_device_that_fails_in_the_middle_is_stood_in_for_and_taken_up_again() {
     let home = Home::new();
     let mut jackd = Jackd::start(48_000, 256);
-    let server = home.aulosd(&jackd, ["--driver", "alsa", "--record", "0"]);
+    let server = home.aulosd(&jackd, ["--driver", "alsa", "--record", "0", "--device-patience", "1000"]);
     server.ok("node add tone hum");
     server.ok("link hum master");
     for time in 1..=3 {

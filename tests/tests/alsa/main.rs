@@ -101,7 +101,8 @@ impl Home {
     }
 
     fn spawn<S: AsRef<OsStr>>(&self, jackd: &Jackd, args: impl IntoIterator<Item = S>) -> Server {
-        let [server, reservation] = jackd.environment();
-        Server::spawn_with(None, &[server, reservation, ("HOME", self.path().as_os_str())], args)
+        let environment: Vec<_> =
+            jackd.environment().into_iter().chain([("HOME", self.path().as_os_str())]).collect();
+        Server::spawn_with(None, &environment, args)
     }
 }

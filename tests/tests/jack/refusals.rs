@@ -48,7 +48,7 @@ fn auto_starts_beside_a_server_that_hangs_and_takes_it_when_it_answers() {
     jackd.freeze(true);
     let mut environment = jackd.environment().to_vec();
     environment.push(("ALSA_CONFIG_PATH", OsStr::new("/dev/null")));
-    let mut server = Server::spawn_with(None, &environment, [""; 0]);
+    let mut server = Server::spawn_with(None, &environment, ["--device-patience", "1000"]);
     server.answering();
     let status = driver(&server);
     assert_eq!((status.name.as_str(), status.running), ("dummy", true));
