@@ -185,6 +185,79 @@ fn what_is_asked_wrongly_is_answered_so() {
     assert_eq!(Osc::new(&server).get("/engine/rate"), [OscType::Int(48_000)]);
 }
 
+/// A WebSocket that is open.
+fn websocket(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(query_place(server)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        query_place(server)
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    stream
+}
+
+/// A frame of a client, whose mask is zero.
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).unwrap();
+    let size = if length < 126 { vec![0x80 | length as u8] } else { [&[0xfe], &length.to_be_bytes()[..]].concat() };
+    [&[0x80 | kind], &size[..], &[0; 4], payload].concat()
+}
+
+#[test]
+fn websockets_that_send_garbage_never_read_or_die_harm_nobody() {
+    const TEXT: u8 = 1;
+    const BINARY: u8 = 2;
+    let server = stage();
+    let listen = |address: &str| frame(TEXT, format!(r#"{{"COMMAND":"LISTEN","DATA":"{address}"}}"#).as_bytes());
+    for garbage in [
+        frame(TEXT, b"LISTEN /track/drums/gain"),
+        frame(TEXT, &[0xff; 100]),
+        frame(TEXT, &[b'['; 60_000]),
+        frame(15, b"?"),
+        // A frame that is too long, of which only the head comes.
+        vec![0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    ] {
+        let mut stream = websocket(&server);
+        stream.write_all(&garbage).unwrap();
+        // Told why or not, it is closed.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    let closed = wait_until(&server, "they are closed", |status| status.closed >= 5 && status.connections == 0);
+    // What is no OSC is answered, and no reason to close.
+    let mut stream = websocket(&server);
+    stream.write_all(&frame(BINARY, b"nonsense")).unwrap();
+    stream.write_all(&listen("/track/nobody/gain")).unwrap();
+    stream.write_all(&listen("/track/drums/gain")).unwrap();
+    let mut told = Vec::new();
+    while !told.windows(18).any(|part| part == b"/track/drums/gain\0") {
+        let mut more = [0; 512];
+        let count = stream.read(&mut more).unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&told));
+        told.extend(&more[..count]);
+    }
+    // One that dies in the middle of a frame.
+    stream.write_all(&[0x82, 0xfe]).unwrap();
+    drop(stream);
+    // One that asks for much and reads nothing of it.
+    let mut deaf = websocket(&server);
+    deaf.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let ask = aulos_osc::packet::write(&rosc::OscPacket::Message(aulos_tests::osc::message("/sys/schema", &[])));
+    let ask = frame(BINARY, &ask.unwrap()).repeat(500);
+    while deaf.write(&ask).is_ok() {}
+    assert_eq!(Osc::new(&server).get("/engine/rate"), [OscType::Int(48_000)]);
+    wait_until(&server, "it is closed", |status| status.closed > closed.closed && status.connections == 0);
+    server.says("it has read nothing for 10 s", 1);
+}
+
 #[test]
 fn ports_are_chosen_and_problems_told() {
     let off = Server::start(["--driver", "stepped", "--osc", ANY, "--osc-query", "off", "--no-mdns"]);
