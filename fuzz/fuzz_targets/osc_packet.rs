@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use aulos_osc::{
     framing::Deframer,
     meaning::{Meaning, meaning},
-    packet,
+    packet, space, tree,
 };
 use aulos_protocol::{Node, NodeId, NodeKind, Rate, Session, Slug, State, TransportState};
 
@@ -27,6 +27,8 @@ fn take(bytes: &[u8]) {
     // By what is written, as a number that is none is not itself.
     assert_eq!(packet::write(&again).expect("and written again"), written);
     for (_, message) in packet::messages(read) {
+        space::named(&STATE, &message.addr);
+        tree::describe(&STATE, &message.addr);
         match meaning(&STATE, &message) {
             Ok(Meaning::Get(targets)) => targets.iter().for_each(|target| drop(target.value(&STATE))),
             Ok(Meaning::Set(settings)) => {

@@ -90,3 +90,15 @@ fn what_is_described_is_taken() {
         assert!(set.is_ok(), "{target}: {set:?}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_path_panics(path in "[/a-z0-9?%. \u{e4}]{0,40}", node in 0usize..20) {
+        let state = state();
+        let _ = describe(&state, &path);
+        let nodes = state.session.nodes.in_order();
+        if let Some(node) = nodes.get(node) {
+            let _ = describe(&state, &format!("/{}/{}{path}", node.kind, node.slug));
+        }
+    }
+}

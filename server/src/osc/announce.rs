@@ -72,7 +72,7 @@ fn failed(error: mdns_sd::Error) -> Error {
 }
 
 /// The name of this machine, without its domain.
-fn host() -> String {
+pub fn host() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     name.split('.').next().filter(|name| !name.is_empty()).unwrap_or("this machine").to_owned()
 }

@@ -48,6 +48,10 @@ use super::{
 
 /// The longest message of OSCQuery that is read, in bytes.
 const MOST_TEXT: usize = 4096;
+/// How many descriptions are made at once: one of all of a large session takes megabytes.
+const MOST_DESCRIBED: usize = 4;
+/// How long a connection can ask by HTTP, until it must come again: one that reads nothing is not to hold its place.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What is served.
 pub struct Door {
@@ -67,6 +71,7 @@ struct Shared {
     osc: SocketAddr,
     numbers: Arc<AtomicU64>,
     out: mpsc::Sender<FromTcp>,
+    describing: Semaphore,
 }
 
 /// Who asks. The connection's place is held until it is closed, also as a WebSocket.
@@ -84,7 +89,13 @@ pub async fn serve(listener: StdListener, door: Door) -> Result<Infallible, Erro
     let io = |error: std::io::Error| Error::io("serve OSCQuery", &error);
     let listener = TcpListener::from_std(listener).map_err(io)?;
     let Door { access, osc, numbers, out } = door;
-    let shared = Arc::new(Shared { access: Mutex::new(access), osc, numbers, out });
+    let shared = Arc::new(Shared {
+        access: Mutex::new(access),
+        osc,
+        numbers,
+        out,
+        describing: Semaphore::new(MOST_DESCRIBED),
+    });
     let app = Router::new().fallback(answer).layer(Extension(shared.clone()));
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
@@ -112,10 +123,11 @@ pub async fn serve(listener: StdListener, door: Door) -> Result<Infallible, Erro
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
                 .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-                .with_upgrades()
-                .await;
-            if let Err(error) = served {
-                tracing::debug!("OSCQuery of {address} broke: {error}");
+                .with_upgrades();
+            match tokio::time::timeout(LONGEST, served).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!("OSCQuery of {address} broke: {error}"),
+                Err(_) => tracing::debug!("OSCQuery of {address} is closed after {} s", LONGEST.as_secs()),
             }
         });
     }
@@ -188,6 +200,8 @@ async fn answer(
         let known = tree::ATTRIBUTES.join(", ");
         return told(StatusCode::BAD_REQUEST, &format!("there are the attributes {known} and HOST_INFO"));
     }
+    // Never closed.
+    let _turn = shared.describing.acquire().await;
     let Some(state) = shared.state().await else {
         return told(StatusCode::SERVICE_UNAVAILABLE, "the server is going down");
     };
@@ -225,7 +239,7 @@ fn trusted(headers: &HeaderMap) -> Result<(), String> {
         && !is_own(host)
     {
         return Err(format!(
-            "the host {:?} is none of this server: ask by address, localhost or NAME.local",
+            "the host {:?} is none of this server: ask by its address, or as localhost or NAME.local",
             shortened(host)
         ));
     }
@@ -245,7 +259,8 @@ fn is_own(host: &str) -> bool {
     };
     bare.is_some_and(|bare| {
         let name = bare.trim_end_matches('.').to_ascii_lowercase();
-        bare.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".local")
+        let given = ["localhost".to_owned(), super::announce::host().to_ascii_lowercase()];
+        bare.parse::<IpAddr>().is_ok() || given.contains(&name) || name.ends_with(".local")
     })
 }
 

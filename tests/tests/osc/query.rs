@@ -247,13 +247,19 @@ fn websockets_that_send_garbage_never_read_or_die_harm_nobody() {
     // One that dies in the middle of a frame.
     stream.write_all(&[0x82, 0xfe]).unwrap();
     drop(stream);
-    // One that asks for much and reads nothing of it.
+    // Ones that ask for much and read nothing of it.
+    let mut silent = TcpStream::connect(query_place(&server)).unwrap();
+    silent.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let all = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", query_place(&server)).repeat(100);
+    while silent.write(all.as_bytes()).is_ok() {}
     let mut deaf = websocket(&server);
     deaf.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-    let ask = aulos_osc::packet::write(&rosc::OscPacket::Message(aulos_tests::osc::message("/sys/schema", &[])));
-    let ask = frame(BINARY, &ask.unwrap()).repeat(500);
-    while deaf.write(&ask).is_ok() {}
+    let schema = rosc::OscPacket::Message(aulos_tests::osc::message("/sys/schema", &[]));
+    let many = frame(BINARY, &aulos_osc::packet::write(&schema).unwrap()).repeat(500);
+    while deaf.write(&many).is_ok() {}
     assert_eq!(Osc::new(&server).get("/engine/rate"), [OscType::Int(48_000)]);
+    let here = format!("Host: {}", query_place(&server));
+    assert_eq!(ask(&server, "GET /engine/rate?VALUE", &[&here]), (200, r#"{"VALUE":[48000]}"#.into()));
     wait_until(&server, "it is closed", |status| status.closed > closed.closed && status.connections == 0);
     server.says("it has read nothing for 10 s", 1);
 }
