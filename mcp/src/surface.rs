@@ -20,6 +20,7 @@ use rmcp::{
     service::{RequestContext, SubscriptionContext},
     task_manager::TaskManager,
 };
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -216,7 +217,9 @@ impl ServerHandler for Surface {
         if let Some(result) = crate::fixtures::read(&uri) {
             return Ok(result.into());
         }
-        Ok(self.look(&context, move |call| resources::read(call, &uri)).await?.into())
+        let named = uri.clone();
+        let read = self.look(&context, move |call| resources::read(call, &uri)).await;
+        read.map(Into::into).map_err(|error| ErrorData { data: Some(json!({ "uri": named })), ..error })
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
