@@ -70,6 +70,8 @@ pub struct Controller {
     told: Session,
     /// Whether there is something to tell it.
     untold: bool,
+    /// The fade of what is performed just now, if it is not the session's, in frames.
+    fade: Option<u64>,
     revision: u64,
     history: History,
     rack: Rack,
@@ -128,6 +130,7 @@ pub fn engine_with(
         told: session.clone(),
         controls: Controls::new(session.clone()),
         untold: false,
+        fade: None,
         session,
         revision: 0,
         history: History::default(),
@@ -242,6 +245,26 @@ impl Controller {
         }
     }
 
+    /// As [`Controller::perform`], with fades of `fade` frames. It goes to the audio thread by itself, behind what was
+    /// performed before.
+    ///
+    /// # Errors
+    /// As [`Controller::perform`].
+    pub fn perform_over(
+        &mut self,
+        command: &Command,
+        library: &mut dyn ClipLibrary,
+        fade: u64,
+    ) -> Result<Performed, Error> {
+        self.room()?;
+        self.flush_now()?;
+        let performed = self.perform(command, library)?;
+        self.fade = Some(fade);
+        let sent = self.flush_now();
+        self.fade = None;
+        sent.map(|()| performed)
+    }
+
     /// Moves the transport at the beginning of the next cycle, or when the engine is at `frame`. A loop is the
     /// session's from now on; one that is to come is when [`Controller::loops`] says so.
     ///
@@ -265,7 +288,7 @@ impl Controller {
         self.untold = false;
         self.told = self.session.clone();
         let transport = Some((change, frame));
-        let batch = Batch { transport, fade_frames: self.session.fade_frames(), ..Batch::default() };
+        let batch = Batch { transport, fade_frames: self.fade_frames(), ..Batch::default() };
         let ticket = self.send(batch)?;
         Ok(Performed { ticket, ..performed })
     }
@@ -428,7 +451,7 @@ impl Controller {
             }
             batch.patches = self.patches(playlists);
             batch.moves = moves;
-            batch.fade_frames = self.session.fade_frames();
+            batch.fade_frames = self.fade_frames();
             self.rack.close_clips(&self.session);
         }
         self.send(batch)?;
@@ -460,9 +483,14 @@ impl Controller {
         })
     }
 
+    fn fade_frames(&self) -> u64 {
+        self.fade.unwrap_or_else(|| self.session.fade_frames())
+    }
+
     fn compiled(&mut self) -> Batch {
         self.rack.begin(self.ticket + 1);
-        let compiled = compile(&mut self.rack, &self.session, self.counters.frame());
+        let fade = self.fade_frames();
+        let compiled = compile(&mut self.rack, &self.session, self.counters.frame(), fade);
         self.arrivals = compiled.arrivals;
         self.tasks = compiled.plan.tasks.len();
         let spare = std::mem::take(&mut self.spare);
@@ -473,7 +501,7 @@ impl Controller {
             heirs: compiled.heirs,
             retimings: compiled.retimings,
             realigns: compiled.realigns,
-            fade_frames: self.session.fade_frames(),
+            fade_frames: fade,
             ..Batch::default()
         }
     }
@@ -512,6 +540,7 @@ impl Controller {
 
     fn send(&mut self, mut batch: Batch) -> Result<u64, Error> {
         batch.ticket = self.ticket + 1;
+        batch.usual_fade = self.session.fade_frames();
         let brings_plan = batch.running.is_some();
         self.batches
             .push(Box::new(batch))
@@ -546,5 +575,5 @@ pub fn plan_of(session: &Session, library: &mut dyn ClipLibrary, max_block: usiz
     session::validate(session)?;
     let mut rack = Rack::new(Token::default().id(), session.rate, max_block, Box::new(BuiltIn));
     rack.open_clips(None, session, library);
-    Ok(compile(&mut rack, session, 0).plan)
+    Ok(compile(&mut rack, session, 0, session.fade_frames()).plan)
 }

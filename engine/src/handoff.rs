@@ -133,8 +133,10 @@ pub struct Batch {
     pub realigns: Option<Lead>,
     /// What the transport does, and at which frame if not at once.
     pub transport: Option<(TransportChange, Option<u64>)>,
-    /// The length of every fade, in frames.
+    /// The length of every fade that begins with it, in frames,
     pub fade_frames: u64,
+    /// and of those that begin by themselves from it on.
+    pub usual_fade: u64,
     /// At home: the frame at which it was applied.
     pub applied: u64,
     /// At home: the frame from which everything is aligned, if it realigns.

@@ -29,6 +29,9 @@ pub struct Args {
     /// The highest gain that agents may set, in dB
     #[arg(long, value_name = "DB", default_value_t = 6.0, allow_negative_numbers = true)]
     pub gain_ceiling: f64,
+    /// How many ms what agents change takes to fade, 0 to 1000; no less than the session's fade
+    #[arg(long, value_name = "MS", default_value = "100", value_parser = fade)]
+    pub ramp: f64,
     /// A folder that agents may write to: files of renders and folders of sessions lie in it; anywhere unless said
     #[arg(long, value_name = "FOLDER")]
     pub write_under: Vec<PathBuf>,
@@ -38,6 +41,12 @@ pub struct Args {
     /// Prints the tools, resources and prompts as Markdown and ends
     #[arg(long)]
     pub reference: bool,
+}
+
+fn fade(text: &str) -> Result<f64, String> {
+    let most = aulos_protocol::Session::MAX_FADE_MS;
+    let ms = text.parse().ok().filter(|ms| (0.0..=most).contains(ms));
+    ms.ok_or_else(|| format!("0 to {most} ms are possible"))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -13,7 +13,13 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{follow::Follower, link::Link, policy::Policy};
+use crate::{
+    confirm::{Codes, Question},
+    follow::Follower,
+    link::Link,
+    policy::Policy,
+    words,
+};
 
 /// What all calls share.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub struct Door {
     pub follower: Follower,
     /// How many calls were refused because too many ran.
     pub crowded: AtomicU64,
+    /// What confirms acts that cannot be taken back.
+    pub codes: Codes,
 }
 
 /// How far a call is, from 0 to 1, and with what.
@@ -38,6 +46,7 @@ pub struct Call<'a> {
     stop: CancellationToken,
     step: watch::Sender<Step>,
     client: Option<Client>,
+    question: Option<Question>,
 }
 
 /// What an edit did.
@@ -71,12 +80,29 @@ const TRIES: usize = 8;
 impl<'a> Call<'a> {
     /// A call that ends early when `stop` is cancelled, and tells how far it is by `step`.
     pub fn new(door: &'a Door, stop: CancellationToken, step: watch::Sender<Step>) -> Self {
-        Self { door, stop, step, client: None }
+        Self { door, stop, step, client: None, question: None }
     }
 
     /// Whether nobody waits for the result any more.
     pub fn is_cancelled(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Goes on with an act that cannot be taken back only if `given` confirms it; see [`Codes::agreed`].
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unavailable`] with what is to be confirmed. A person can be asked [`Call::question`] instead.
+    pub fn sure(&mut self, act: &str, what: &str, given: Option<&str>) -> Result<(), Error> {
+        self.door.codes.agreed(act, what, given).map_err(|question| {
+            let refusal = question.refusal();
+            self.question = Some(question);
+            refusal
+        })
+    }
+
+    /// What is to be confirmed before the call can go on.
+    pub fn question(&mut self) -> Option<Question> {
+        self.question.take()
     }
 
     /// Tells how far the call is.
@@ -152,7 +178,8 @@ impl<'a> Call<'a> {
         Ok(Clock::of(&*self.session()?))
     }
 
-    /// Makes an edit of `make`, which is told the session as it is, as one step; or only tells what it would change.
+    /// Makes an edit of `make`, which is told the session as it is, as one step that fades as the policy says; or only
+    /// tells what it would change.
     ///
     /// # Errors
     /// As [`Call::command`]; what the policy says; [`ErrorCode::Busy`] if others edit all the time.
@@ -164,18 +191,22 @@ impl<'a> Call<'a> {
         if !dry_run {
             self.door.policy.may_change()?;
         }
-        for _ in 0..TRIES {
-            match self.try_edit(dry_run, &make) {
-                Err(error) if is_outrun(&error) => sleep(Duration::from_millis(5)),
-                result => return result,
-            }
-        }
-        Err(outrun())
+        until_not_outrun(|| self.try_edit(dry_run, true, &make))
+    }
+
+    /// As [`Call::edit`], with the session's own fade: for what must not wait.
+    ///
+    /// # Errors
+    /// As [`Call::edit`].
+    pub fn edit_fast(&mut self, make: impl Fn(&Session) -> Result<Command, Error>) -> Result<Changed, Error> {
+        self.door.policy.may_change()?;
+        until_not_outrun(|| self.try_edit(false, false, &make))
     }
 
     fn try_edit(
         &mut self,
         dry_run: bool,
+        slowly: bool,
         make: &impl Fn(&Session) -> Result<Command, Error>,
     ) -> Result<Changed, Error> {
         let revision = self.status()?.revision;
@@ -187,7 +218,8 @@ impl<'a> Call<'a> {
         if dry_run {
             return Ok(Changed { dry_run, revision, changes, ..Default::default() });
         }
-        let applied = self.apply(command, revision)?;
+        let fade_ms = self.door.policy.fade_ms(&session).filter(|_| slowly);
+        let applied = self.apply(command, revision, fade_ms)?;
         self.changed(applied, changes)
     }
 
@@ -197,27 +229,22 @@ impl<'a> Call<'a> {
     /// As [`Call::edit`].
     pub fn restore(&mut self, command: &Command) -> Result<Changed, Error> {
         self.door.policy.may_change()?;
-        for _ in 0..TRIES {
-            match self.try_restore(command.clone()) {
-                Err(error) if is_outrun(&error) => sleep(Duration::from_millis(5)),
-                result => return result,
-            }
-        }
-        Err(outrun())
+        until_not_outrun(|| self.try_restore(command.clone()))
     }
 
     fn try_restore(&mut self, command: Command) -> Result<Changed, Error> {
         let revision = self.status()?.revision;
         let mut before = *self.session()?;
-        let applied = self.apply(command, revision)?;
+        let fade_ms = self.door.policy.fade_ms(&before);
+        let applied = self.apply(command, revision, fade_ms)?;
         let after = self.session()?;
         let changes = mirror::difference(&before, &after);
         let changes = few_lines(changes::lines(&mut before, &changes));
         self.changed(applied, changes)
     }
 
-    fn apply(&mut self, command: Command, revision: u64) -> Result<Applied, Error> {
-        match self.with(|client| client.command_if(command, revision))? {
+    fn apply(&mut self, command: Command, revision: u64, fade_ms: Option<f64>) -> Result<Applied, Error> {
+        match self.with(|client| client.command_over(command, revision, fade_ms))? {
             Reply::Applied(applied) => Ok(applied),
             Reply::Done => Ok(Applied { revision, ..Default::default() }),
             _ => Err(unexpected("what the command did")),
@@ -231,7 +258,7 @@ impl<'a> Call<'a> {
             changes,
             nodes: applied.nodes,
             clips: applied.clips.into_iter().map(|clip| clip.0).collect(),
-            warnings: applied.warnings,
+            warnings: applied.warnings.iter().map(|warning| words::of_tools(warning)).collect(),
             undo: self.status()?.undo,
         })
     }
@@ -288,8 +315,15 @@ pub fn cancelled() -> Error {
     Error::new(ErrorCode::Unavailable, "the call was cancelled")
 }
 
-fn outrun() -> Error {
-    Error::new(ErrorCode::Busy, "others change the session all the time").remedy("try again")
+/// Tries again while others are faster.
+fn until_not_outrun<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 0..TRIES {
+        match attempt() {
+            Err(error) if is_outrun(&error) => sleep(Duration::from_millis(5)),
+            result => return result,
+        }
+    }
+    Err(Error::new(ErrorCode::Busy, "others change the session all the time").remedy("try again"))
 }
 
 /// As many lines as a result has room for.

@@ -53,6 +53,7 @@ pub fn tools() -> Vec<Tool> {
     let with = |name: &str| json!({ "type": "object", "properties": { name: { "type": "string" } }, "required": [name] });
     let plain = [
         "test_simple_text",
+        "test_reconnection",
         "test_image_content",
         "test_audio_content",
         "test_embedded_resource",
@@ -316,6 +317,8 @@ async fn carry_out(
                 { "type": "resource", "resource": resource },
             ]))
         }
+        // The stream of an answer is not closed before the answer is in it.
+        "test_reconnection" => Ok(said("Answered at once.")),
         "test_error_handling" => {
             let text = "This tool intentionally returns an error for testing";
             Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into())

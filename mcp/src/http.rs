@@ -35,6 +35,9 @@ use crate::{surface::Surface, token::Token};
 
 /// The largest body of a request, in bytes.
 pub const MOST_BODY: usize = 4 << 20;
+/// How long answers are kept for clients whose connection broke while they were sent. What is asked in this time is in
+/// memory.
+const ANSWERS_KEPT: Duration = Duration::from_secs(2);
 /// How many connections there can be at once; others wait.
 const MOST_CONNECTIONS: usize = 64;
 /// How many clients there can be at once, and how many requests of clients that have no sessions.
@@ -80,7 +83,9 @@ pub async fn serve(
         }
         _ => Ok(surface.for_another()),
     };
-    let service = StreamableHttpService::new(another, Arc::new(LocalSessionManager::default()), config);
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.completed_cache_ttl = ANSWERS_KEPT;
+    let service = StreamableHttpService::new(another, Arc::new(sessions), config);
     let app = Router::new()
         .nest_service("/mcp", service)
         .layer(middleware::from_fn_with_state(Arc::new(token), admit));

@@ -6,6 +6,7 @@
 
 mod args;
 mod call;
+mod confirm;
 #[cfg(feature = "conformance-fixtures")]
 mod fixtures;
 mod follow;
@@ -17,10 +18,14 @@ mod policy;
 mod prompts;
 mod reference;
 mod resources;
+mod running;
 mod schema;
+mod stdio;
+mod subscriptions;
 mod surface;
 mod token;
 mod tools;
+mod words;
 
 use std::{
     io::{self, Write},
@@ -31,7 +36,7 @@ use std::{
 
 use aulos_protocol::{Error, client::default_socket, config::Config, text};
 use clap::Parser;
-use rmcp::ServiceExt;
+use rmcp::{ServiceExt, transport::async_rw::AsyncRwTransport};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +46,7 @@ use crate::{
     follow::Follower,
     link::Link,
     policy::Policy,
+    stdio::Patient,
     surface::Surface,
     token::{Token, default_file},
 };
@@ -73,14 +79,19 @@ fn run(args: Args) -> Result<(), Error> {
         Some(socket) => socket,
         None => configured_socket(env, uid)?,
     };
-    let policy =
-        Policy { read_only: args.read_only, ceiling_db: args.gain_ceiling, write_under: args.write_under };
+    let policy = Policy {
+        read_only: args.read_only,
+        ceiling_db: args.gain_ceiling,
+        ramp_ms: args.ramp,
+        write_under: args.write_under,
+    };
     let follower = Follower::default();
     let theirs = Link::new(socket.clone(), args.timeout);
     follower
         .start(move || theirs.connect())
         .map_err(|error| Error::io("start the thread that follows the server", &error))?;
-    let door = Door { link: Link::new(socket, args.timeout), policy, follower, crowded: Default::default() };
+    let link = Link::new(socket, args.timeout);
+    let door = Door { link, policy, follower, crowded: Default::default(), codes: Default::default() };
     let surface = Surface::new(Arc::new(door));
     let token = match args.http {
         Some(_) => Some(Token::of_file(&args.token_file.unwrap_or_else(|| default_file(env, uid)))?),
@@ -111,7 +122,9 @@ fn run(args: Args) -> Result<(), Error> {
 
 /// Serves on standard input and output until the client closes them.
 async fn stdio(surface: Surface, stop: CancellationToken) -> Result<(), Error> {
-    match surface.serve_with_ct(rmcp::transport::stdio(), stop).await {
+    let (input, output) = rmcp::transport::stdio();
+    let transport = AsyncRwTransport::new_server(input, output).with_max_line_length(http::MOST_BODY);
+    match surface.serve_with_ct(Patient::new(transport), stop).await {
         Ok(service) => {
             if let Err(error) = service.waiting().await {
                 tracing::error!("the service panicked: {error}");

@@ -10,6 +10,8 @@ use aulos_protocol::{
 };
 use serde_json::{Map, Value as Json, json};
 
+use crate::words;
+
 /// How much is told of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
@@ -122,7 +124,8 @@ pub fn head(session: &Session, status: &Status) -> Map<String, Json> {
         }),
     );
     json.insert("driver".into(), driver);
-    for (name, list) in [("soloed", &status.soloed), ("warnings", &status.warnings)] {
+    let warnings: Vec<_> = status.warnings.iter().map(|warning| words::of_tools(warning)).collect();
+    for (name, list) in [("soloed", &status.soloed), ("warnings", &warnings)] {
         if !list.is_empty() {
             json.insert(name.into(), json!(list));
         }

@@ -14,6 +14,8 @@ pub struct Policy {
     pub read_only: bool,
     /// The highest gain that may be set, in dB.
     pub ceiling_db: f64,
+    /// How long what agents change takes to fade at least, in ms.
+    pub ramp_ms: f64,
     /// The folders that files may be written to; anywhere if there are none.
     pub write_under: Vec<PathBuf>,
 }
@@ -33,6 +35,11 @@ impl Policy {
                 .remedy("only the person who started aulos-mcp with --read-only can change that"));
         }
         Ok(())
+    }
+
+    /// The fade of an edit, where it is longer than the session's own.
+    pub fn fade_ms(&self, session: &Session) -> Option<f64> {
+        (self.ramp_ms > session.edit_fade_ms).then_some(self.ramp_ms)
     }
 
     /// Whether these changes of `session` may be made. What was louder before, or is turned down, may stay.
@@ -98,8 +105,9 @@ impl Policy {
 /// Whether what is at `path`, or would be, lies in `folder`, whatever links lead there.
 fn lies_in(path: &Path, folder: &Path) -> bool {
     let Ok(folder) = folder.canonicalize() else { return false };
-    let existing = path.ancestors().find_map(|part| part.canonicalize().ok());
-    existing.is_some_and(|existing| existing.starts_with(&folder))
+    // A link that leads nowhere yet is there, too.
+    let existing = path.ancestors().find(|part| part.symlink_metadata().is_ok());
+    existing.and_then(|part| part.canonicalize().ok()).is_some_and(|part| part.starts_with(&folder))
 }
 
 /// Whether a parameter makes things louder.
@@ -117,7 +125,7 @@ mod tests {
     use super::*;
 
     fn policy() -> Policy {
-        Policy { read_only: false, ceiling_db: 6.0, write_under: Vec::new() }
+        Policy { read_only: false, ceiling_db: 6.0, ramp_ms: 100.0, write_under: Vec::new() }
     }
 
     fn track(gain: f64) -> Arc<Node> {
@@ -139,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn edits_of_agents_fade_no_faster_than_those_of_the_session() {
+        let mut session = Session::new("s", Rate::default());
+        assert_eq!(policy().fade_ms(&session), Some(100.0));
+        session.edit_fade_ms = 250.0;
+        assert_eq!(policy().fade_ms(&session), None);
+    }
+
+    #[test]
     fn whoever_may_only_look_is_told_what_there_is() {
         let only = Policy { read_only: true, ..policy() };
         assert!(only.may_change().unwrap_err().expected.unwrap().contains("get_overview"));
@@ -152,10 +168,13 @@ mod tests {
         let at = |folder: &Path, name: &str| folder.join(name).display().to_string();
         policy.may_write(&at(inside.path(), "new/mix.wav")).unwrap();
         std::os::unix::fs::symlink(outside.path(), inside.path().join("link")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("new"), inside.path().join("nowhere")).unwrap();
         for escape in [
             at(outside.path(), "mix.wav"),
             at(inside.path(), "../mix.wav"),
             at(inside.path(), "link/mix.wav"),
+            at(inside.path(), "nowhere"),
+            at(inside.path(), "nowhere/mix.wav"),
             "mix.wav".into(),
         ] {
             assert!(policy.may_write(&escape).is_err(), "{escape}");

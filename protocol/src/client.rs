@@ -36,6 +36,15 @@ pub enum Notice {
     Telemetry(Telemetry),
 }
 
+/// How a request is to be carried out.
+#[derive(Default)]
+struct Wish {
+    dry_run: bool,
+    at: Option<Frames>,
+    revision: Option<u64>,
+    fade_ms: Option<f64>,
+}
+
 /// Where the server's socket is unless said otherwise: `$AULOS_SOCKET`, else `aulos/control.sock` in
 /// `$XDG_RUNTIME_DIR`, else in `/run/user/UID` if that exists, else `/tmp/aulos-UID/control.sock`.
 pub fn default_socket(env: impl Fn(&str) -> Option<String>, uid: u32) -> PathBuf {
@@ -104,7 +113,7 @@ impl Client {
     /// # Errors
     /// The server's refusal, or [`ErrorCode::Unreachable`].
     pub fn command(&mut self, command: Command) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), false, None, None)
+        self.ask(Ask::Command(command), Wish::default())
     }
 
     /// As [`Client::command`], but only if the session has this revision.
@@ -112,7 +121,21 @@ impl Client {
     /// # Errors
     /// As [`Client::command`]; [`ErrorCode::Busy`] if it has another.
     pub fn command_if(&mut self, command: Command, revision: u64) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), false, None, Some(revision))
+        self.ask(Ask::Command(command), Wish { revision: Some(revision), ..Wish::default() })
+    }
+
+    /// As [`Client::command_if`], with fades of `fade_ms`, or of the session's length.
+    ///
+    /// # Errors
+    /// As [`Client::command_if`]; [`ErrorCode::OutOfRange`], and [`ErrorCode::Unavailable`] for what does not fade.
+    pub fn command_over(
+        &mut self,
+        command: Command,
+        revision: u64,
+        fade_ms: Option<f64>,
+    ) -> Result<Reply, Error> {
+        let wish = Wish { revision: Some(revision), fade_ms, ..Wish::default() };
+        self.ask(Ask::Command(command), wish)
     }
 
     /// Asks what a command would change, if the session has this revision.
@@ -120,7 +143,7 @@ impl Client {
     /// # Errors
     /// As [`Client::command_if`].
     pub fn dry_run_if(&mut self, command: Command, revision: u64) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), true, None, Some(revision))
+        self.ask(Ask::Command(command), Wish { dry_run: true, revision: Some(revision), ..Wish::default() })
     }
 
     /// Sends a command that is to hold from the engine's frame `at` on; see [`Request::at`]. It is answered when
@@ -129,7 +152,7 @@ impl Client {
     /// # Errors
     /// As [`Client::command`]; [`ErrorCode::Unavailable`] for what cannot be timed.
     pub fn command_at(&mut self, command: Command, at: Frames) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), false, Some(at), None)
+        self.ask(Ask::Command(command), Wish { at: Some(at), ..Wish::default() })
     }
 
     /// Asks what a command would change, at once or from a frame on.
@@ -137,7 +160,7 @@ impl Client {
     /// # Errors
     /// As [`Client::command`] and [`Client::command_at`].
     pub fn dry_run(&mut self, command: Command, at: Option<Frames>) -> Result<Reply, Error> {
-        self.ask(Ask::Command(command), true, at, None)
+        self.ask(Ask::Command(command), Wish { dry_run: true, at, ..Wish::default() })
     }
 
     /// Asks a question.
@@ -145,19 +168,14 @@ impl Client {
     /// # Errors
     /// As [`Client::command`].
     pub fn query(&mut self, query: Query) -> Result<Reply, Error> {
-        self.ask(Ask::Query(query), false, None, None)
+        self.ask(Ask::Query(query), Wish::default())
     }
 
-    fn ask(
-        &mut self,
-        ask: Ask,
-        dry_run: bool,
-        at: Option<Frames>,
-        revision: Option<u64>,
-    ) -> Result<Reply, Error> {
+    fn ask(&mut self, ask: Ask, wish: Wish) -> Result<Reply, Error> {
+        let Wish { dry_run, at, revision, fade_ms } = wish;
         let id = json!(self.next_id);
         self.next_id += 1;
-        let request = Request { id: Some(id.clone()), ask, dry_run, revision, at };
+        let request = Request { id: Some(id.clone()), ask, dry_run, revision, at, fade_ms };
         if let Err(error) = self.send_line(&write_request(&request)) {
             return Err(if timed_out(&error) { error } else { self.last_word().unwrap_or(error) });
         }

@@ -38,6 +38,8 @@ pub struct Request {
     pub revision: Option<u64>,
     /// The engine's frame from which it is to hold; at once if not said.
     pub at: Option<Frames>,
+    /// How long what an edit changes takes to fade, in ms; as long as the session says if not said.
+    pub fade_ms: Option<f64>,
 }
 
 /// A message from the server to a client.
@@ -72,6 +74,7 @@ struct RawRequest {
     dry_run: bool,
     revision: Option<u64>,
     at: Option<Frames>,
+    fade_ms: Option<f64>,
 }
 
 /// The names of all methods: the commands, then the queries.
@@ -111,7 +114,8 @@ pub fn read_request(line: &str) -> Result<Request, (Option<Json>, Error)> {
         return Err(refuse(shape("the request has no method".into())));
     };
     let ask = read_ask(&method, raw.params).map_err(refuse)?;
-    Ok(Request { id, ask, dry_run: raw.dry_run, revision: raw.revision, at: raw.at })
+    let RawRequest { dry_run, revision, at, fade_ms, .. } = raw;
+    Ok(Request { id, ask, dry_run, revision, at, fade_ms })
 }
 
 const SCHEMA: &str = "the query \"schema\" tells the parameters of every method";
@@ -179,6 +183,9 @@ pub fn write_request(request: &Request) -> String {
     }
     if let Some(at) = request.at {
         json["at"] = json!(at);
+    }
+    if let Some(fade_ms) = request.fade_ms {
+        json["fade_ms"] = json!(fade_ms);
     }
     json.to_string()
 }
@@ -290,8 +297,14 @@ mod tests {
             to: "master:in_L".parse().unwrap(),
             gain: None,
         });
-        let request =
-            Request { id: Some(json!(7)), ask, dry_run: true, revision: Some(3), at: Some(Frames(5)) };
+        let request = Request {
+            id: Some(json!(7)),
+            ask,
+            dry_run: true,
+            revision: Some(3),
+            at: Some(Frames(5)),
+            fade_ms: Some(12.5),
+        };
         assert_eq!(read(&write_request(&request)).unwrap(), request);
         for method in ["play", "status"] {
             for params in ["", ",\"params\":{}", ",\"params\":null"] {

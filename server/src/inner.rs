@@ -153,7 +153,7 @@ impl Inner {
 }
 
 fn plain(ask: Ask) -> Request {
-    Request { id: None, ask, dry_run: false, revision: None, at: None }
+    Request { id: None, ask, dry_run: false, revision: None, at: None, fade_ms: None }
 }
 
 fn ended() -> Error {

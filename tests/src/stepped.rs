@@ -178,14 +178,27 @@ impl Stepped {
     pub fn perform(&mut self, command: &Command) -> Result<Applied, Error> {
         let performed = self.controller.perform(command, &mut self.files)?;
         self.controller.flush_now()?;
+        Ok(self.applied(performed))
+    }
+
+    /// As [`Stepped::perform`], with fades of `fade` frames.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn perform_over(&mut self, command: &Command, fade: u64) -> Result<Applied, Error> {
+        let performed = self.controller.perform_over(command, &mut self.files, fade)?;
+        Ok(self.applied(performed))
+    }
+
+    fn applied(&mut self, performed: aulos_engine::Performed) -> Applied {
         let applied = self.take_over(performed.ticket);
-        Ok(Applied {
+        Applied {
             frame: Frames(applied.frame),
             aligned: applied.aligned.map(Frames),
             nodes: performed.outcome.nodes,
             clips: performed.outcome.clips,
             ..Applied::default()
-        })
+        }
     }
 
     /// What a command would change.

@@ -223,3 +223,68 @@ fn random_edits_in_quick_succession_make_no_step() {
         );
     }
 }
+
+/// An edit with a fade of its own is the edit of a session that has this fade, sample by sample, and the edits behind it
+/// are those of its own session.
+#[test]
+fn an_edit_can_have_a_fade_of_its_own() {
+    const FADE: u64 = 4800;
+    let commands = vec![
+        add(NodeKind::Tone, "tone", &[("frequency", 20.0), ("level", 0.0)]),
+        add(NodeKind::Bus, "bus", &[]),
+        add(NodeKind::Delay, "late", &[("report", 1.0)]),
+        add(NodeKind::Output, "out", &[]),
+        link("tone", "bus"),
+        link("bus", "out"),
+        link("tone", "late"),
+        link("late", "out"),
+    ];
+    let edits = [
+        set("bus", "gain", -20.0),
+        link_at("bus", "out", -6.0),
+        Command::Batch { commands: vec![unlink("late", "out"), link_at("tone", "out", -9.0)] },
+        set("late", "frames", 480.0),
+        Command::Undo,
+        unlink("bus", "out"),
+    ];
+    for edit in edits {
+        let mut own = engine(commands.clone(), Files::default(), Start::default());
+        let mut slow = engine(commands.clone(), Files::default(), Start::default());
+        let mut usual = engine(commands.clone(), Files::default(), Start::default());
+        let ms = |ms| Command::SetSession {
+            name: None,
+            tempo: None,
+            signature: None,
+            edit_fade_ms: Some(ms),
+            max_latency_ms: None,
+        };
+        // A step for undo to take back.
+        let before = set("bus", "gain", -3.0);
+        for engine in [&mut own, &mut slow, &mut usual] {
+            engine.perform(&ms(5.0)).unwrap();
+            engine.perform(&before).unwrap();
+            engine.run_to(4800, || 64);
+        }
+        slow.perform(&ms(100.0)).unwrap();
+        if edit == Command::Undo {
+            // Its own length is a step, too.
+            slow.perform(&set("bus", "gain", 0.0)).unwrap();
+        } else {
+            slow.perform(&edit).unwrap();
+        }
+        usual.perform(&edit).unwrap();
+        own.perform_over(&edit, FADE).unwrap();
+        for engine in [&mut own, &mut slow, &mut usual] {
+            engine.run_to(14_400, || 64);
+        }
+        let title = edit.title();
+        assert!(own.played() == slow.played(), "{title}");
+        assert!(own.played() != usual.played(), "{title} fades as ever");
+        slow.perform(&ms(5.0)).unwrap();
+        for engine in [&mut own, &mut slow] {
+            engine.perform(&set("tone", "level", -6.0)).unwrap();
+            engine.run_to(19_200, || 64);
+        }
+        assert!(own.played() == slow.played(), "what comes behind {title}");
+    }
+}

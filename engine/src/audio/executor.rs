@@ -207,7 +207,7 @@ impl Engine {
                 return;
             }
             let Ok(mut batch) = self.batches.pop() else { return };
-            self.fade = batch.fade_frames;
+            self.fade = batch.usual_fade;
             let hurried = batch.apply(&mut self.running, &mut self.transport, &mut self.token, self.frame);
             self.counters.hurried.fetch_add(u64::from(hurried), Relaxed);
             // Whoever sees the batch at home sees the transport as it is after it.

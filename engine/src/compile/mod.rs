@@ -48,8 +48,9 @@ pub struct Compiled {
     pub arrivals: Arrivals,
 }
 
-/// Compiles `session` for the engine at `now` (its frame as far as the control thread knows).
-pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
+/// Compiles `session` for the engine at `now` (its frame as far as the control thread knows), with fades of `fade`
+/// frames.
+pub fn compile(rack: &mut Rack, session: &Session, now: u64, fade: u64) -> Compiled {
     let graph = Graph::of(session);
     let Rack { observed, workshop, .. } = rack;
     observed.look(&graph, session, workshop.as_ref());
@@ -61,7 +62,7 @@ pub fn compile(rack: &mut Rack, session: &Session, now: u64) -> Compiled {
     rack.forget_unheard();
     let (order, held) = order::order(rack, &changes.new);
     rack.hold_back(&held);
-    let Fades { starts: fades, heirs, settled } = terms::fades(rack, &order, changes, session.fade_frames());
+    let Fades { starts: fades, heirs, settled } = terms::fades(rack, &order, changes, fade);
     for retiming in &mut retimings {
         retiming.when = settled.as_ref().map_or(Lead::default(), |settled| settled.of(&retiming.stage));
     }

@@ -339,8 +339,8 @@ fn edited() -> Compiled {
     let (after, _) = session::apply(&before, &Command::Batch { commands }).unwrap();
     let token = crate::audio::slot::Token::default();
     let mut rack = Rack::new(token.id(), before.rate, 64, Box::new(aulos_nodes::BuiltIn));
-    compile(&mut rack, &before, 0);
-    compile(&mut rack, &after, 0)
+    compile(&mut rack, &before, 0, before.fade_frames());
+    compile(&mut rack, &after, 0, after.fade_frames())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aulos_protocol::{
-    Bpm, Command, Decibels, Endpoint, Error, ErrorCode, NodeKind, Reply, Session, Signature, Value,
+    Bpm, Command, Decibels, Endpoint, Error, ErrorCode, NodeKind, Query, Reply, Session, Signature, Value,
     client::unexpected, params,
 };
 use schemars::JsonSchema;
@@ -21,10 +21,11 @@ pub fn tools() -> Vec<Tool> {
             "transport",
             "Transport",
             Effect::Adds,
-            &["play", "pause", "stop", "locate", "loop", "session_set", "step"],
+            &["play", "pause", "stop", "locate", "loop", "schedule_clear", "session_set", "step", "clock"],
             "Plays, pauses, stops, moves the transport, sets the loop, tempo and time signature. Stop goes back to where
              it was started; pause stays. Tempo and time signature are edits that undo takes back, the rest is not.
-             Answers with where the transport is.",
+             Forgets the timed changes to come that others have sent (clear_schedule). Answers with where the transport
+             is; tell also with how the engine's frames go with the clock on the wall.",
             transport,
         )
         .answers::<Where>(),
@@ -33,7 +34,7 @@ pub fn tools() -> Vec<Tool> {
             "Panic: mute everything",
             Effect::Sets,
             &["set", "link", "batch"],
-            "Silences everything that reaches an output, at once and without a click: mutes masters and strips that are
+            "Silences everything that reaches an output, within the session's fade and so without a click: mutes masters and strips that are
              linked to outputs, and closes other links to outputs. One undo brings all of it back. For feedback, noise,
              or whenever something is too loud.",
             panic_mute,
@@ -61,6 +62,8 @@ enum Action {
     Set,
     /// Moves the clock of the stepped driver by the lengths in blocks.
     Step,
+    /// Forgets every timed change to come, of parameters and of the transport, whoever has sent it.
+    ClearSchedule,
     /// Only tells where it is.
     Tell,
 }
@@ -107,6 +110,9 @@ pub(super) struct Where {
     signature: String,
     /// The engine's frame.
     frame: u64,
+    /// How the engine's frames go with the clock on the wall; told by tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<aulos_protocol::Clock>,
 }
 
 fn missing(what: &str) -> Error {
@@ -130,6 +136,7 @@ fn transport(call: &mut Call<'_>, asked: Asked) -> Result<Where, Error> {
             end: Some(frames(&asked.end, "end")?),
         }],
         Action::LoopOff => vec![Command::Loop { start: None, end: None }],
+        Action::ClearSchedule => vec![Command::ClearSchedule],
         Action::Step => vec![Command::Step { blocks: asked.blocks.clone() }],
         Action::Set => {
             set_tempo(call, &asked)?;
@@ -142,6 +149,13 @@ fn transport(call: &mut Call<'_>, asked: Asked) -> Result<Where, Error> {
             _ => return Err(unexpected("what the transport did")),
         }
     }
+    let wall = match asked.action {
+        Action::Tell => match call.query(Query::Clock)? {
+            Reply::Clock(clock) => Some(clock),
+            _ => return Err(unexpected("the clock")),
+        },
+        _ => None,
+    };
     let status = call.status()?;
     let clock = call.clock()?;
     let position = status.transport.position;
@@ -155,6 +169,7 @@ fn transport(call: &mut Call<'_>, asked: Asked) -> Result<Where, Error> {
         tempo: status.tempo,
         signature: status.signature.to_string(),
         frame: status.driver.frame.0,
+        clock: wall,
     })
 }
 
@@ -186,7 +201,7 @@ fn set_tempo(call: &mut Call<'_>, asked: &Asked) -> Result<(), Error> {
 }
 
 fn panic_mute(call: &mut Call<'_>, _: Nothing) -> Result<Changed, Error> {
-    call.edit(false, |session| {
+    call.edit_fast(|session| {
         let commands = silence(session);
         if commands.is_empty() {
             return Err(Error::new(

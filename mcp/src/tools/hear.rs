@@ -9,11 +9,13 @@ use aulos_nodes::dsp::analysis::Analyzer;
 use aulos_protocol::{
     Analysis, AudioFormat, Command, Decibels, Error, ErrorCode, Frames, MeterReading, Node, NodeKind, Query,
     Rate, Render, Reply, SampleDepth, Session,
-    client::{Notice, unexpected},
+    client::{Notice, timed_out, unexpected},
     position::Clock,
+    wire::{Ask, FromServer, Request, read_from_server, write_request},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{Effect, Tool};
 use crate::{
@@ -215,13 +217,37 @@ fn analyze(call: &mut Call<'_>, asked: Asked) -> Result<Heard, Error> {
         None => master(&session)?.slug.to_string(),
     };
     let seconds = asked.seconds.unwrap_or(3.0);
-    call.tell(0.0, format!("listening to {name} for {seconds} s"));
-    // Waited for on a connection of its own, which may be left when nobody waits any more.
-    let mut client = call.door.link.connect()?;
-    client.set_timeout(Some(Duration::from_secs_f64(seconds.clamp(0.0, 60.0) + 10.0)))?;
-    match client.query(Query::Analyze { node: name.clone(), seconds })? {
+    match listen(call, &name, seconds)? {
         Reply::Analysis(analysis) => Ok(Heard { node: name, live: true, analysis: *analysis }),
         _ => Err(unexpected("an analysis")),
+    }
+}
+
+/// Has the server listen, for as long as somebody waits for it: on a connection of its own, which is left otherwise.
+fn listen(call: &mut Call<'_>, node: &str, seconds: f64) -> Result<Reply, Error> {
+    const LOOK: Duration = Duration::from_millis(100);
+    let patience = Duration::from_secs_f64(seconds.clamp(0.0, 60.0) + 10.0);
+    let mut client = call.door.link.connect()?;
+    client.set_timeout(Some(LOOK))?;
+    let ask = Ask::Query(Query::Analyze { node: node.to_owned(), seconds });
+    let request =
+        Request { id: Some(json!(1)), ask, dry_run: false, revision: None, at: None, fade_ms: None };
+    client.send_line(&write_request(&request))?;
+    let begun = Instant::now();
+    loop {
+        match client.read_line() {
+            Ok(line) => {
+                if let FromServer::Answer { result, .. } = read_from_server(&line)? {
+                    return result;
+                }
+            }
+            Err(_) if call.is_cancelled() => return Err(crate::call::cancelled()),
+            Err(error) if timed_out(&error) && begun.elapsed() < patience => {
+                let part = begun.elapsed().as_secs_f64() / seconds;
+                call.tell(part.min(1.0), format!("listening to {node} for {seconds} s"));
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

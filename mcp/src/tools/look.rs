@@ -94,7 +94,11 @@ fn overview(call: &mut Call<'_>, asked: Overview) -> Result<Json, Error> {
     let policy = &call.door.policy;
     json.insert(
         "agent".into(),
-        json!({ "read_only": policy.read_only, "gain_ceiling_db": policy.ceiling_db }),
+        json!({
+            "read_only": policy.read_only,
+            "gain_ceiling_db": policy.ceiling_db,
+            "ramp_ms": policy.ramp_ms,
+        }),
     );
     let patch = Patch::new(&session);
     let detail = if asked.full { Detail::Full } else { Detail::Compact };

@@ -14,7 +14,7 @@ use super::{Effect, Tool};
 use crate::{
     call::{Call, node},
     overview::rounded,
-    schema,
+    schema, words,
 };
 
 pub fn tools() -> Vec<Tool> {
@@ -62,8 +62,9 @@ pub fn tools() -> Vec<Tool> {
             "End the server",
             Effect::Destroys,
             &["shutdown"],
-            "Saves the session, if it has a folder, and ends the server: everything falls silent for everybody. Only
-             when the person asked for it.",
+            "Saves the session, if it has a folder, and ends the server: everything falls silent for everybody. The
+             first call is answered with what is lost and with what confirms it; a person is asked where that is
+             possible.",
             shutdown,
         ),
     ]
@@ -147,7 +148,7 @@ fn diagnose(call: &mut Call<'_>, asked: OfNode) -> Result<Findings, Error> {
 
 /// What is wrong with the server as a whole.
 fn of_server(status: &Status) -> Vec<String> {
-    let mut findings = status.warnings.clone();
+    let mut findings: Vec<_> = status.warnings.iter().map(|warning| words::of_tools(warning)).collect();
     let driver = &status.driver;
     if let Some(why) = &driver.lost {
         findings.push(format!("the device of {} is lost: {why}; the dummy clock stands in", driver.name));
@@ -354,18 +355,24 @@ fn describe(call: &mut Call<'_>, asked: OfMethod) -> Result<Json, Error> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Shutdown {
-    /// Must be true: that the person asked for it.
-    confirm: bool,
+    /// What the refusal of the first call says.
+    confirm: Option<String>,
     /// Ends it without saving; changes are lost.
     #[serde(default)]
     discard: bool,
 }
 
 fn shutdown(call: &mut Call<'_>, asked: Shutdown) -> Result<Json, Error> {
-    if !asked.confirm {
-        return Err(Error::new(ErrorCode::InvalidArgument, "the server is not ended without being sure")
-            .expected("\"confirm\": true, if the person asked for it"));
+    call.door.policy.may_change()?;
+    let status = call.status()?;
+    let is_lost = status.unsaved && (asked.discard || status.path.is_none());
+    let mut what = "the server is ended, and everything falls silent for everybody".to_owned();
+    if is_lost {
+        what.push_str(&format!(", and the changes of the session \"{}\" are lost", status.session));
     }
+    let revision = if is_lost { status.revision } else { 0 };
+    let act = format!("shutdown {} {} {revision}", asked.discard, status.path.unwrap_or_default());
+    call.sure(&act, &what, asked.confirm.as_deref())?;
     call.command(Command::Shutdown { discard: asked.discard })?;
     Ok(json!({ "ended": true }))
 }

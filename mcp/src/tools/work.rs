@@ -1,5 +1,7 @@
 //! Tools that make files, and sessions.
 
+use std::path::Path;
+
 use aulos_protocol::{
     AudioFormat, Command, Dither, Error, ErrorCode, Frames, Rate, Render, Reply, SampleDepth,
     client::unexpected,
@@ -19,7 +21,7 @@ pub fn tools() -> Vec<Tool> {
             &["render", "operation", "operation_cancel"],
             "Renders the session, or stems of it, to a WAV or FLAC file, faster than it plays, while playing goes on.
              Answers when the file is complete, with a report; it is a task with progress for clients that have tasks,
-             and can be cancelled. A file that is there is replaced.",
+             and can be cancelled. A file that is there is replaced only when that is confirmed.",
             render,
         )
         .answers::<Rendered>()
@@ -39,8 +41,8 @@ pub fn tools() -> Vec<Tool> {
             Effect::Destroys,
             &["session_new", "session_open", "session_save", "status"],
             "Saves the session, opens one, begins a new one, or lists those in a folder. Opening and beginning are
-             refused while there are changes that are not saved, unless discard is true; undo does not reach beyond
-             them.",
+             refused while there are changes that are not saved, unless discard is true and that is confirmed; undo
+             does not reach beyond them.",
             session,
         )
         .answers::<Session>(),
@@ -71,6 +73,8 @@ struct Asked {
     /// Keeps the latency of the outputs at the beginning.
     #[serde(default)]
     raw: bool,
+    /// What a refusal says that names what is replaced.
+    confirm: Option<String>,
 }
 
 /// What was rendered.
@@ -85,6 +89,10 @@ pub(super) struct Rendered {
 fn render(call: &mut Call<'_>, asked: Asked) -> Result<Rendered, Error> {
     call.door.policy.may_change()?;
     call.door.policy.may_write(&asked.path)?;
+    if let Some(what) = replaced(Path::new(&asked.path)) {
+        let act = format!("render {} {:?}", asked.path, asked.stems);
+        call.sure(&act, &what, asked.confirm.as_deref())?;
+    }
     let clock = call.clock()?;
     let frames = |time: &Option<Time>| time.as_ref().map(|time| time.frames(clock)).transpose();
     let command = Command::Render(Render {
@@ -106,6 +114,20 @@ fn render(call: &mut Call<'_>, asked: Asked) -> Result<Rendered, Error> {
     };
     let report = call.finish(operation)?.report;
     Ok(Rendered { path: asked.path, report })
+}
+
+/// What a render to `path` replaces: the file, or what is in the folder of stems.
+fn replaced(path: &Path) -> Option<String> {
+    let found = path.symlink_metadata().ok()?;
+    if !found.is_dir() {
+        return Some(format!("the file {} is replaced", path.display()));
+    }
+    // A folder that cannot be read is the server's to refuse.
+    let is_audio = |path: &Path| path.extension().is_some_and(|kind| kind == "wav" || kind == "flac");
+    let mut there = path.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    there
+        .any(|path| is_audio(&path))
+        .then(|| format!("files in {} are replaced by stems of the same names", path.display()))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -145,6 +167,8 @@ struct Wanted {
     /// Opens or begins another even though changes are not saved; they are lost.
     #[serde(default)]
     discard: bool,
+    /// What the refusal of the first call with discard says.
+    confirm: Option<String>,
 }
 
 /// The session that is open, and those that were found.
@@ -179,12 +203,17 @@ fn session(call: &mut Call<'_>, asked: Wanted) -> Result<Session, Error> {
             None
         }
         Action::Open => {
-            call.command(Command::OpenSession { path: path()?, discard: asked.discard })?;
+            let path = path()?;
+            // It is saved there later.
+            policy.may_write(&path)?;
+            may_discard(call, &asked, "open", &path)?;
+            call.command(Command::OpenSession { path, discard: asked.discard })?;
             None
         }
         Action::New => {
             let path = path()?;
             policy.may_write(&path)?;
+            may_discard(call, &asked, "new", &path)?;
             let (rate, discard) = (asked.rate, asked.discard);
             call.command(Command::NewSession { path, rate, max_block: None, discard })?;
             None
@@ -198,6 +227,18 @@ fn session(call: &mut Call<'_>, asked: Wanted) -> Result<Session, Error> {
         revision: status.revision,
         found,
     })
+}
+
+/// Makes sure that changes which are not saved may be lost, if any would be.
+fn may_discard(call: &mut Call<'_>, asked: &Wanted, action: &str, path: &str) -> Result<(), Error> {
+    call.door.policy.may_change()?;
+    let status = call.status()?;
+    if !(asked.discard && status.unsaved) {
+        return Ok(());
+    }
+    let act = format!("{action} {path} {:?} {:?} {}", asked.rate, status.path, status.revision);
+    let what = format!("the changes of the session \"{}\" that are not saved are lost", status.session);
+    call.sure(&act, &what, asked.confirm.as_deref())
 }
 
 /// The folders with a session in them.

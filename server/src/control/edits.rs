@@ -1,7 +1,7 @@
 //! Commands that change the session.
 
 use aulos_engine::Performed;
-use aulos_protocol::{Applied, Command, Error};
+use aulos_protocol::{Applied, Command, Error, ErrorCode, Range, Session, Undo, wire::Ask, wire::Request};
 
 use super::{Answer, Control, Told};
 
@@ -22,9 +22,31 @@ impl Control {
         }
     }
 
+    /// The fade that a request wants instead of the session's, in frames.
+    pub(super) fn wanted_fade(&self, request: &Request) -> Result<Option<u64>, Error> {
+        let Some(ms) = request.fade_ms else { return Ok(None) };
+        if !(0.0..=Session::MAX_FADE_MS).contains(&ms) {
+            let range = Range { min: 0.0, max: Session::MAX_FADE_MS, unit: "ms".into() };
+            return Err(Error::out_of_range("fade_ms", ms, range));
+        }
+        let fades = |command: &Command| {
+            command.undo() == Undo::Step || matches!(command, Command::Undo | Command::Redo)
+        };
+        match &request.ask {
+            Ask::Command(command) if fades(command) && request.at.is_none() => {
+                Ok(Some(self.controller.session().rate.frames_in_ms(ms)))
+            }
+            _ => Err(Error::new(ErrorCode::Unavailable, "this cannot have a fade of its own")
+                .expected("fade_ms with an edit, undo or redo that holds at once")),
+        }
+    }
+
     /// Carries out an undo step, undo or redo, and answers when it is heard.
-    pub(super) fn edit(&mut self, command: &Command, answer: Answer) {
-        let mut performed = self.controller.perform(command, &mut self.library);
+    pub(super) fn edit(&mut self, command: &Command, fade: Option<u64>, answer: Answer) {
+        let mut performed = match fade {
+            Some(fade) => self.controller.perform_over(command, &mut self.library, fade),
+            None => self.controller.perform(command, &mut self.library),
+        };
         if let Ok(performed) = &mut performed {
             performed.warnings.extend(self.library.shortages(self.controller.session()));
         }

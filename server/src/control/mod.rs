@@ -369,6 +369,10 @@ impl Control {
         if let Ask::Command(command) = &mut request.ask {
             self.name_from_folder(command);
         }
+        let fade = match self.wanted_fade(&request) {
+            Ok(fade) => fade,
+            Err(error) => return answer(Err(error)),
+        };
         match request.ask {
             Ask::Command(command) if request.dry_run => {
                 let changes = match request.at {
@@ -379,7 +383,7 @@ impl Control {
             }
             Ask::Command(command) => match request.at {
                 Some(at) => self.command_at(&command, at.0, answer),
-                None => self.command(command, answer),
+                None => self.command(command, fade, answer),
             },
             Ask::Query(_) if request.at.is_some() => {
                 answer(Err(Error::new(ErrorCode::Unavailable, "a question cannot be timed")
@@ -391,7 +395,7 @@ impl Control {
         }
     }
 
-    fn command(&mut self, command: Command, answer: Answer) {
+    fn command(&mut self, command: Command, fade: Option<u64>, answer: Answer) {
         let done = match command {
             Command::Play
             | Command::Pause
@@ -416,7 +420,7 @@ impl Control {
             }
             Command::Step { blocks } => return self.step(blocks, answer),
             Command::Shutdown { discard } => self.shut_down(discard),
-            edit => return self.edit(&edit, answer),
+            edit => return self.edit(&edit, fade, answer),
         };
         answer(done);
     }

@@ -289,7 +289,7 @@ impl Desk {
 
 /// Asks for a change that is to hold at once.
 fn plain(ask: Ask) -> Request {
-    Request { id: None, ask, dry_run: false, revision: None, at: None }
+    Request { id: None, ask, dry_run: false, revision: None, at: None, fade_ms: None }
 }
 
 /// What is asked by arguments and options.

@@ -132,6 +132,7 @@ async fn look_ahead(inner: &Inner, mut state: State, commands: &[Command]) -> Re
         dry_run: true,
         revision: None,
         at: None,
+        fade_ms: None,
     };
     match inner.ask(request).await? {
         Reply::WouldChange { changes } => {
@@ -221,6 +222,7 @@ async fn at(inner: &Inner, time: OscTime, commands: Vec<Command>, late: &mut boo
         dry_run,
         revision: None,
         at: Some(frame),
+        fade_ms: None,
     };
     let edit = batch(edits);
     // All or nothing: what could be refused is looked at before anything is done.

@@ -93,6 +93,21 @@ pub fn text(result: &CallToolResult) -> String {
     json[0]["text"].as_str().unwrap().to_owned()
 }
 
+/// The code in a refusal that says what confirms.
+pub fn code(said: &str) -> String {
+    let (_, rest) = said.split_once("\"confirm\": \"").unwrap_or_else(|| panic!("{said}"));
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// What every request of the newer protocol says of its client.
+pub fn meta(capabilities: Json) -> Json {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "lines", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+    })
+}
+
 /// Runs something that waits.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -117,7 +132,11 @@ pub struct Lines {
 impl Lines {
     /// Starts `aulos-mcp` and says nothing.
     pub fn new(server: &Server, args: &[&str]) -> Self {
-        let mut process = spawn(server, args).spawn().unwrap();
+        Self::of(spawn(server, args).spawn().unwrap())
+    }
+
+    /// Speaks to a process.
+    pub fn of(mut process: Child) -> Self {
         let (input, output) = (process.stdin.take(), BufReader::new(process.stdout.take().unwrap()));
         Self { process, input, output }
     }
@@ -125,12 +144,18 @@ impl Lines {
     /// Starts `aulos-mcp` and begins as clients of the older protocol do.
     pub fn initialized(server: &Server, args: &[&str]) -> Self {
         let mut lines = Self::new(server, args);
-        let client = json!({ "name": "lines", "version": "1" });
-        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
-        let answer = lines.ask(1, "initialize", params);
-        assert_eq!(answer["result"]["protocolVersion"], "2025-11-25", "{answer}");
-        lines.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string());
+        lines.hello(json!({}));
         lines
+    }
+
+    /// Begins as a client of the older protocol of these capabilities.
+    pub fn hello(&mut self, capabilities: Json) {
+        let client = json!({ "name": "lines", "version": "1" });
+        let params =
+            json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": client });
+        let answer = self.ask(1, "initialize", params);
+        assert_eq!(answer["result"]["protocolVersion"], "2025-11-25", "{answer}");
+        self.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string());
     }
 
     /// Writes a line.
@@ -138,6 +163,11 @@ impl Lines {
         let input = self.input.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
         input.flush().unwrap();
+    }
+
+    /// Writes a piece of a line.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.input.as_mut().unwrap().write_all(bytes).unwrap();
     }
 
     /// Reads a line.
@@ -172,6 +202,13 @@ impl Drop for Lines {
             self.process.wait().unwrap();
         }
     }
+}
+
+/// How much memory a process has, in KiB.
+pub fn memory_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
 /// Waits until a process has ended.

@@ -43,12 +43,23 @@ fn errors_name_what_would_be_right() {
             ("render", json!({ "path": "/tmp/../etc/mix.wav" }), vec![".."]),
             ("describe", json!({ "method": "node_ad" }), vec!["node_add"]),
             ("cancel_operation", json!({ "operation": 77 }), vec!["77"]),
-            ("shutdown", json!({ "confirm": false }), vec!["confirm"]),
+            ("shutdown", json!({}), vec!["\"confirm\": \"", "silent"]),
+            (
+                "session",
+                json!({ "action": "open", "path": "/tmp/other" }),
+                vec!["session with action \"save\""],
+            ),
+            (
+                "disconnect",
+                json!({ "links": [{ "from": "drums", "to": "output" }] }),
+                vec!["query with what"],
+            ),
             ("undo", json!({ "steps": 3 }), vec!["nothing"]),
         ];
         for (tool, arguments, words) in table {
             let said = agent.refused(tool, arguments.clone()).await;
             assert!(words.iter().all(|word| said.contains(word)), "{tool} {arguments}: {said}");
+            assert!(!said.contains("aulosctl"), "an agent has none: {said}");
         }
         let batch = json!([
             { "op": "node_add", "kind": "bus", "name": "fx" },
@@ -117,7 +128,7 @@ fn whoever_is_read_only_changes_nothing() {
             ("panic_mute", json!({})),
             ("driver", json!({ "action": "set", "block": 64 })),
             ("reset_loudness", json!({})),
-            ("shutdown", json!({ "confirm": true })),
+            ("shutdown", json!({})),
         ] {
             let said = agent.refused(tool, arguments).await;
             assert!(said.contains("read-only"), "{tool}: {said}");
@@ -148,6 +159,12 @@ fn files_are_written_only_where_that_is_allowed() {
         agent.ok("render", json!({ "path": allowed.path().join("mix.wav"), "end": "1s" })).await;
         agent.refused("session", json!({ "action": "save", "path": allowed.path().join("away/s") })).await;
         agent.ok("session", json!({ "action": "save", "path": allowed.path().join("s") })).await;
+        // What is opened is saved there later.
+        let outside = server.folder().join("s");
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::copy(allowed.path().join("s/session.json"), outside.join("session.json")).unwrap();
+        let said = agent.refused("session", json!({ "action": "open", "path": outside })).await;
+        assert!(said.contains("agents may not write"), "{said}");
         let found = agent.ok("session", json!({ "action": "list" })).await;
         assert_eq!(found["found"], json!([allowed.path().join("s")]));
     });

@@ -1,9 +1,11 @@
 //! Agents that hear: what is measured is what sounds.
 
+use std::{io::Read, process::Stdio};
+
 use aulos_tests::server::Server;
 use serde_json::json;
 
-use crate::agent::{Agent, block_on};
+use crate::agent::{Agent, Lines, block_on, spawn};
 
 fn close(json: &serde_json::Value, wanted: f64) -> bool {
     json.as_f64().is_some_and(|number| (number - wanted).abs() < 0.1)
@@ -100,4 +102,22 @@ fn diagnose_finds_why_there_is_no_sound() {
         agent.ok("set", json!({ "values": [{ "node": "bass", "param": "solo", "value": true }] })).await;
         found(agent.ok("diagnose", json!({ "node": "drums" })).await, "bass is soloed");
     });
+}
+
+#[test]
+fn listening_tells_its_progress_and_ends_when_nobody_waits() {
+    let server = Server::start(["--driver", "dummy"]);
+    let mut process = spawn(&server, &[]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = process.stderr.take().unwrap();
+    let mut lines = Lines::of(process);
+    lines.hello(json!({}));
+    let params =
+        json!({ "name": "analyze", "arguments": { "seconds": 60 }, "_meta": { "progressToken": 1 } });
+    lines.say(&json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params }).to_string());
+    let told = lines.hear();
+    assert_eq!(told["method"], "notifications/progress", "{told}");
+    assert!(lines.end().success());
+    let mut said = String::new();
+    log.read_to_string(&mut said).unwrap();
+    assert!(!said.contains("does not end"), "{said}");
 }

@@ -12,18 +12,19 @@ use std::{
 use aulos_tests::server::Server;
 use serde_json::{Value as Json, json};
 
-use crate::agent::{PATIENCE, block_on, spawn, until, wait};
+use crate::agent::{PATIENCE, block_on, meta, spawn, until, wait};
 
 /// `aulos-mcp` on HTTP.
-struct Http {
-    process: Child,
-    address: String,
-    token: String,
+pub struct Http {
+    pub process: Child,
+    pub address: String,
+    pub token: String,
     log: Arc<Mutex<String>>,
 }
 
 impl Http {
-    fn start(server: &Server, args: &[&str]) -> Self {
+    /// Starts it for the server, at a port that is free.
+    pub fn start(server: &Server, args: &[&str]) -> Self {
         let mut process = spawn(server, &[&["--http", "127.0.0.1:0"], args].concat())
             .stderr(Stdio::piped())
             .spawn()
@@ -63,7 +64,12 @@ impl Http {
     }
 
     /// Posts a message with these headers beside the usual ones.
-    fn post(&self, headers: &[(&str, &str)], message: &str) -> (u16, String, String) {
+    pub fn post(&self, headers: &[(&str, &str)], message: &str) -> (u16, String, String) {
+        self.raw(&self.request(headers, message))
+    }
+
+    /// The text of such a request.
+    pub fn request(&self, headers: &[(&str, &str)], message: &str) -> String {
         let mut all = vec![
             ("Host", self.address.clone()),
             ("Authorization", format!("Bearer {}", self.token)),
@@ -78,7 +84,7 @@ impl Http {
             }
         }
         let head: String = all.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        self.raw(&format!("POST /mcp HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{message}", message.len()))
+        format!("POST /mcp HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{message}", message.len())
     }
 }
 
@@ -89,7 +95,8 @@ impl Drop for Http {
     }
 }
 
-fn hello() -> String {
+/// The first message of the older protocol.
+pub fn hello() -> String {
     let client = json!({ "name": "http", "version": "1" });
     let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
     json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params }).to_string()
@@ -199,11 +206,7 @@ fn both_eras_work_and_sessions_are_of_the_older() {
     assert_eq!((status, &message(&body)["result"]["isError"]), (200, &json!(false)), "{body}");
     assert_eq!(http.post(&[("Mcp-Session-Id", "made-up")], &request).0, 404);
 
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": { "name": "http", "version": "1" },
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
+    let meta = meta(json!({}));
     let call = json!({ "name": "get_overview", "arguments": {}, "_meta": meta });
     let request = json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": call }).to_string();
     let newer =

@@ -2,11 +2,11 @@
 
 use std::process::Command as Process;
 
-use aulos_protocol::{Query, Reply, registry};
+use aulos_protocol::{Command, Frames, Query, Reply, Value, registry};
 use aulos_tests::server::{Server, ask, aulos_mcp, project, text};
 use serde_json::{Value as Json, json};
 
-use crate::agent::{Agent, Lines, block_on};
+use crate::agent::{Agent, Lines, block_on, code};
 
 fn reference() -> String {
     let output = Process::new(aulos_mcp()).arg("--reference").output().unwrap();
@@ -124,6 +124,18 @@ fn the_transport_the_driver_and_the_session_are_reached() {
         let at = agent.ok("transport", json!({ "action": "loop_off" })).await;
         assert_eq!(at["loop"], "off");
         agent.ok("transport", json!({ "action": "stop" })).await;
+        let at = agent.ok("transport", json!({ "action": "tell" })).await;
+        assert!(at["clock"]["frames_per_second"].as_f64().unwrap() > 0.0, "{at}");
+        // What a client of another kind has timed.
+        let later =
+            Command::SetParam { node: "master".into(), param: "gain".into(), value: Value::Number(-9.0) };
+        server.client().command_at(later, Frames(at["frame"].as_u64().unwrap() + 4096)).unwrap();
+        agent.ok("transport", json!({ "action": "clear_schedule" })).await;
+        agent
+            .ok("transport", json!({ "action": "step", "blocks": [1024, 1024, 1024, 1024, 1024, 1024] }))
+            .await;
+        let gain = agent.ok("get_params", json!({ "node": "master", "param": "gain" })).await;
+        assert_eq!(gain["params"][0]["value"], 0.0);
         let at = agent.ok("transport", json!({ "action": "set", "tempo": 77.5, "signature": "7/8" })).await;
         assert_eq!((&at["tempo"], &at["signature"]), (&json!(77.5), &json!("7/8")));
 
@@ -149,7 +161,8 @@ fn the_transport_the_driver_and_the_session_are_reached() {
         agent.ok("session", json!({ "action": "new", "path": server.folder().join("two") })).await;
         let opened = agent.ok("session", json!({ "action": "open", "path": folder })).await;
         assert_eq!(opened["path"], json!(folder));
-        agent.ok("shutdown", json!({ "confirm": true })).await;
+        let said = agent.refused("shutdown", json!({})).await;
+        agent.ok("shutdown", json!({ "confirm": code(&said) })).await;
     });
     let mut server = server;
     assert!(server.wait().success());

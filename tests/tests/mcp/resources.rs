@@ -16,7 +16,7 @@ use rmcp::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::agent::{Agent, Lines, block_on, until};
+use crate::agent::{Agent, Lines, block_on, meta, until};
 
 async fn read<H: ClientHandler>(agent: &Agent<H>, uri: &str) -> Result<String, String> {
     let answer = agent.client.read_resource(ReadResourceRequestParams::new(uri)).await;
@@ -120,11 +120,7 @@ fn the_newer_protocol_listens() {
     let server = Server::stepped();
     server.ok("track add drums");
     let mut lines = Lines::new(&server, &[]);
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": { "name": "lines", "version": "1" },
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
+    let meta = meta(json!({}));
     let found = lines.ask(1, "server/discover", json!({ "_meta": meta }));
     assert!(found["result"]["supportedVersions"].to_string().contains("2026-07-28"), "{found}");
     assert!(found["result"]["supportedVersions"].to_string().contains("2025-11-25"), "{found}");

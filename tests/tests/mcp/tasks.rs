@@ -4,9 +4,10 @@ use aulos_protocol::{Query, Reply};
 use aulos_tests::server::{Server, ask};
 use serde_json::{Value as Json, json};
 
-use crate::agent::{Lines, block_on, until};
+use crate::agent::{Lines, block_on, meta, until};
 
-fn running(server: &Server) -> usize {
+/// How many operations the server has.
+pub fn running(server: &Server) -> usize {
     match ask(&mut server.client(), Query::Status) {
         Reply::Status(status) => status.operations.len(),
         other => panic!("{other:?}"),
@@ -19,7 +20,7 @@ fn progress_is_told_forward_and_a_cancelled_render_ends() {
     server.ok("track add drums");
     let mut lines = Lines::initialized(&server, &[]);
     let call = |lines: &mut Lines, id: u64, end: &str| {
-        let arguments = json!({ "path": server.folder().join("mix.wav"), "end": end });
+        let arguments = json!({ "path": server.folder().join(format!("{id}.wav")), "end": end });
         let params = json!({ "name": "render", "arguments": arguments, "_meta": { "progressToken": "p" } });
         lines.say(
             &json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string(),
@@ -53,11 +54,7 @@ fn a_render_is_a_task_for_clients_that_have_tasks() {
     let server = Server::stepped();
     server.ok("track add drums");
     let mut lines = Lines::new(&server, &[]);
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": { "name": "lines", "version": "1" },
-        "io.modelcontextprotocol/clientCapabilities": { "extensions": { "io.modelcontextprotocol/tasks": {} } },
-    });
+    let meta = meta(json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } }));
     let mut id = 0;
     let mut ask_for = |method: &str, mut params: Json| {
         id += 1;
@@ -80,6 +77,7 @@ fn a_render_is_a_task_for_clients_that_have_tasks() {
     assert_eq!(ended["result"]["result"]["structuredContent"]["path"], json!(out), "{ended}");
     assert!(out.exists());
 
+    std::fs::remove_file(&out).unwrap();
     let task = ask_for("tools/call", render("5:00:00"))["result"]["taskId"].clone();
     block_on(until("the render begins", async || running(&server) == 1));
     let cancelled = ask_for("tasks/cancel", json!({ "taskId": task }));

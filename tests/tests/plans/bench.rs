@@ -43,7 +43,7 @@ impl Bench {
         let mut rack = Rack::new(token.id(), session.rate, 64, workshop);
         rack.open_clips(None, &session, &mut NoFiles);
         rack.begin(1);
-        let compiled = compile(&mut rack, &session, 0);
+        let compiled = compile(&mut rack, &session, 0, session.fade_frames());
         let mut bench = Self { token, rack, session, ticket: 1, frame: 0 };
         let text = format!("{}\n\n{}", drawing.trim_matches('\n'), bench.write(&compiled));
         bench.apply(compiled);
@@ -66,7 +66,7 @@ impl Bench {
     fn compile(&mut self, title: &str) -> String {
         self.ticket += 1;
         self.rack.begin(self.ticket);
-        let compiled = compile(&mut self.rack, &self.session, self.frame);
+        let compiled = compile(&mut self.rack, &self.session, self.frame, self.session.fade_frames());
         let text = format!("{title}\n\n{}", self.write(&compiled));
         self.apply(compiled);
         text
