@@ -87,7 +87,7 @@ const MANAGER: &[Row] = &[
         "Refused",
         "t",
         Emits::False,
-        "Calls over the bus that were refused because too many were being answered.",
+        "Calls over the bus that were refused, being too many at once or too large.",
         view(|view| Value::from(view.counts.refused.load(Relaxed))),
         None,
     ),

@@ -324,8 +324,8 @@ fn ends(stage: &mut Stage, folder: &Path) {
     assert_eq!((status.driver.name.as_str(), status.driver.block), ("dummy", 128));
     assert_eq!(real.get("", "Manager1", "Quantum").unwrap(), 128);
     stage.called.insert("analyze");
-    server.ok("node add tone --level -20dB");
-    server.ok("link tone master");
+    server.ok("node add tone beep level=-20dB");
+    server.ok("link beep master");
     let told = real.call("node", "Nodes1", "Analyze", "sd master 0.2").unwrap();
     assert_eq!(entry(&told, "silent"), false);
     assert!(entry(&told, "frames").as_u64().is_some_and(|frames| frames > 0), "{told}");
