@@ -60,11 +60,16 @@ impl Life {
         Moved { rounds: self.rounds.load(Relaxed), frame: self.counters.frame() }
     }
 
-    /// What has moved, if everything has since `before`.
-    fn moved_since(&self, before: Moved) -> Option<Moved> {
+    /// What has moved, if everything has since `before`; else what stands still.
+    fn moved_since(&self, before: Moved) -> Result<Moved, &'static str> {
         let now = self.moved();
-        let engine_lives = now.frame != before.frame || self.stands_still.load(Relaxed);
-        (now.rounds != before.rounds && engine_lives).then_some(now)
+        if now.rounds == before.rounds {
+            return Err("the control thread");
+        }
+        if now.frame == before.frame && !self.stands_still.load(Relaxed) {
+            return Err("the audio cycle");
+        }
+        Ok(now)
     }
 }
 
@@ -132,24 +137,33 @@ impl Manager {
         const SOON: Duration = Duration::from_millis(10);
         let mut ending = life.ending.subscribe();
         let begun = life.moved();
-        while life.moved_since(begun).is_none() && !*ending.borrow() {
+        while life.moved_since(begun).is_err() && !*ending.borrow() {
             tokio::time::sleep(SOON).await;
         }
         if !*ending.borrow() {
             self.say("READY=1").await;
         }
         // Often enough that one which comes late does no harm.
-        let mut feed = tokio::time::interval(self.watchdog.map_or(STATUS, |watchdog| watchdog / 4));
+        let period = self.watchdog.map_or(STATUS, |watchdog| watchdog / 4);
+        let mut feed = tokio::time::interval_at(Instant::now() + period, period);
         feed.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut fed = life.moved();
+        let (mut fed, mut is_lacking) = (life.moved(), false);
         let (mut told, mut tell) = (String::new(), Instant::now());
         loop {
             tokio::select! {
                 _ = async { ending.wait_for(|is_ending| *is_ending).await.is_ok() } => break,
                 _ = feed.tick(), if self.watchdog.is_some() => {
-                    if let Some(moved) = life.moved_since(fed) {
-                        fed = moved;
-                        self.say("WATCHDOG=1").await;
+                    match life.moved_since(fed) {
+                        Ok(moved) => {
+                            (fed, is_lacking) = (moved, false);
+                            self.say("WATCHDOG=1").await;
+                        }
+                        // So that it can be read why the manager ends the server.
+                        Err(what) if !is_lacking => {
+                            is_lacking = true;
+                            tracing::warn!("{what} stands still: the service manager is not told that the server lives");
+                        }
+                        Err(_) => {}
                     }
                 }
                 status = status(&inner, tell) => {
@@ -223,11 +237,11 @@ mod tests {
     fn what_lives_moves_in_both_places_unless_time_stands_still() {
         let life = Life::new(Arc::default());
         let begun = life.moved();
-        assert_eq!(life.moved_since(begun), None);
+        assert_eq!(life.moved_since(begun), Err("the control thread"));
         life.beat(false);
-        assert_eq!(life.moved_since(begun), None, "the engine has not moved");
+        assert_eq!(life.moved_since(begun), Err("the audio cycle"));
         life.beat(true);
-        assert_eq!(life.moved_since(begun), Some(life.moved()));
-        assert_eq!(life.moved_since(life.moved()), None);
+        assert_eq!(life.moved_since(begun), Ok(life.moved()));
+        assert_eq!(life.moved_since(life.moved()), Err("the control thread"));
     }
 }

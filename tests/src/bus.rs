@@ -29,8 +29,21 @@ impl Bus {
     /// # Panics
     /// If it does not start.
     pub fn start() -> Self {
+        Self::start_by(|_| {})
+    }
+
+    /// Starts one whose daemon is prepared by `prepare`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_by(prepare: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
-        Self { daemon: daemon(folder.path()), folder }
+        Self { daemon: daemon(folder.path(), prepare), folder }
+    }
+
+    /// The folder of its socket.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where it is.
@@ -53,7 +66,7 @@ impl Bus {
     /// # Panics
     /// If it does not start.
     pub fn again(&mut self) {
-        self.daemon = daemon(self.folder.path());
+        self.daemon = daemon(self.folder.path(), |_| {});
     }
 
     /// Starts a server that serves this bus, and waits until it has its name.
@@ -119,15 +132,32 @@ impl Bus {
         options: &[&str],
         words: impl IntoIterator<Item = S>,
     ) -> Result<String, String> {
-        let output = Command::new("busctl")
+        self.busctl_by(|_| {}, options, words)
+    }
+
+    /// The same by a process that `prepare` changes, such as one of another user.
+    ///
+    /// # Errors
+    /// What it writes to stderr.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn busctl_by<S: AsRef<OsStr>>(
+        &self,
+        prepare: impl FnOnce(&mut Command),
+        options: &[&str],
+        words: impl IntoIterator<Item = S>,
+    ) -> Result<String, String> {
+        let mut command = Command::new("busctl");
+        command
             .arg(format!("--address={}", self.address()))
             .args(options)
             .args(["--timeout=60", "--"])
             .args(words)
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|e| panic!("busctl: {e}; it is installed by make deps"));
+            .stdin(Stdio::null());
+        prepare(&mut command);
+        let output = command.output().unwrap_or_else(|e| panic!("busctl: {e}; it is installed by make deps"));
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
@@ -207,14 +237,16 @@ fn address(folder: &Path) -> String {
 }
 
 /// Starts a daemon that listens in this folder.
-fn daemon(folder: &Path) -> Child {
-    let mut daemon = Command::new("dbus-daemon")
+fn daemon(folder: &Path, prepare: impl FnOnce(&mut Command)) -> Child {
+    let mut command = Command::new("dbus-daemon");
+    command
         .args(["--session", "--nofork", "--nopidfile", "--nosyslog", "--print-address=1"])
         .arg(format!("--address={}", address(folder)))
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|e| panic!("dbus-daemon: {e}; it is installed by make deps"));
+        .stdout(Stdio::piped());
+    prepare(&mut command);
+    let mut daemon =
+        command.spawn().unwrap_or_else(|e| panic!("dbus-daemon: {e}; it is installed by make deps"));
     // It says where it listens when it does.
     let mut line = String::new();
     let read = daemon.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));

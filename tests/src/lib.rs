@@ -17,6 +17,7 @@ pub mod osc;
 pub mod random;
 pub mod server;
 pub mod stepped;
+pub mod stopped;
 pub mod tone;
 
 pub use compare::compare;

@@ -71,6 +71,19 @@ pub fn aulos_mcp() -> PathBuf {
     BUILT.get_or_init(target).clone()
 }
 
+/// A user that is neither root nor whoever runs the tests.
+pub const STRANGER: u32 = 65_534;
+
+/// Lets every user into a folder.
+///
+/// # Panics
+/// If it cannot be changed.
+pub fn open_folder(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder, all).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+}
+
 /// How long anything may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -21,7 +21,7 @@ use super::{
     properties::{self, Property, View},
     replies, signals,
     streams::Streams,
-    values,
+    tables, values,
 };
 use crate::inner::Inner;
 
@@ -85,7 +85,7 @@ impl Target {
             Self::Branch(_) => Vec::new(),
             Self::Object(object) => vec![(object.interface.clone(), object.properties.clone())],
             Self::Node(node) => vec![
-                (properties::NODE_INTERFACE.into(), properties::of_node().to_vec()),
+                (properties::NODE_INTERFACE.into(), tables::of_node().to_vec()),
                 (properties::interface_of(node.kind), properties::of_kind(node.kind, node.channels)),
             ],
         }
@@ -115,11 +115,6 @@ impl Desk {
         let interface = header.interface().map(|name| name.as_str());
         let body = call.body();
         let signature = body.signature().to_string_no_parens();
-        if body.len() > wire::MAX_LINE {
-            let text =
-                format!("the arguments have {} bytes; at most {} are taken", body.len(), wire::MAX_LINE);
-            return Failure::standard("LimitsExceeded", text).into();
-        }
         let given = match body.signature() {
             Signature::Unit => Ok(Vec::new()),
             _ => body.deserialize::<Structure<'_>>().map(Structure::into_fields),
@@ -353,6 +348,10 @@ pub fn unsayable(error: zbus::Error) -> Failure {
 fn properties_of(target: &Target, interface: &str) -> Result<Vec<Property>, Failure> {
     let interfaces = target.interfaces();
     let names: Vec<_> = interfaces.iter().map(|(name, _)| name.clone()).collect();
+    if interface.is_empty() {
+        // Any interface, by the specification.
+        return Ok(interfaces.into_iter().flat_map(|(_, properties)| properties).collect());
+    }
     match interfaces.into_iter().find(|(name, _)| name == interface) {
         Some((_, properties)) => Ok(properties),
         // Interfaces of the specification have none.
@@ -362,11 +361,7 @@ fn properties_of(target: &Target, interface: &str) -> Result<Vec<Property>, Fail
 }
 
 fn property(target: &Target, interface: &str, name: &str) -> Result<Property, Failure> {
-    let all = match interface {
-        // Any interface, by the specification.
-        "" => target.interfaces().into_iter().flat_map(|(_, properties)| properties).collect(),
-        interface => properties_of(target, interface)?,
-    };
+    let all = properties_of(target, interface)?;
     let found = all.iter().find(|property| property.name == name).cloned();
     found.ok_or_else(|| Failure::unknown("Property", name, all.iter().map(|property| property.name.as_str())))
 }
@@ -427,17 +422,14 @@ fn not_there(target: &Target, interface: Option<&str>, member: &str, signature: 
 fn all_objects(view: &View, status: Option<&Status>) -> zbus::Result<Vec<Value<'static>>> {
     let interfaces = signals::interfaces();
     let mut all = Dict::new(&Signature::ObjectPath, interfaces.signature());
-    let path = |path: String| -> zbus::Result<Value<'static>> {
-        Ok(Value::ObjectPath(zbus::zvariant::ObjectPath::try_from(path)?))
-    };
     for object in members::objects().iter().filter(|object| object.word != members::MANAGER) {
         let values = signals::values(&object.properties, |property| property.read(view, status, None));
         let mut own = signals::interfaces();
         own.append(object.interface.clone().into(), Value::Dict(values))?;
-        all.append(path(object.path.clone())?, Value::Dict(own))?;
+        all.append(paths::value(object.path.clone())?, Value::Dict(own))?;
     }
     for node in view.state.session.nodes.values() {
-        all.append(path(paths::of_node(node.slug.as_str()))?, signals::node_interfaces(view, node)?)?;
+        all.append(paths::value(paths::of_node(node.slug.as_str()))?, signals::node_interfaces(view, node)?)?;
     }
     Ok(vec![Value::Dict(all)])
 }

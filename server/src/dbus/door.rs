@@ -1,13 +1,12 @@
 //! One connection to the bus, until it ends.
 
 use std::{
-    collections::HashMap,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use aulos_protocol::{DriverStatus, Error, ErrorCode, Event, OperationState, Query, Reply, mirror};
+use aulos_protocol::{DriverStatus, ErrorCode, Event, OperationState, Query, Reply, mirror};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -21,22 +20,22 @@ use zbus::{
 
 use super::{
     calls::{Answer, Desk, Outcome, unsayable},
-    failure::Failure,
+    crowd::Crowd,
     members,
-    properties::{Counts, View},
+    properties::{Counts, Left, View},
     signals,
 };
 use crate::inner::{Heard, Subscription};
 
 /// How many messages wait for the bus.
 const MOST_OUT: usize = 64;
-/// How many calls are answered at once, and how many of one client.
-const MOST_CALLS: usize = 256;
-const MOST_CALLS_OF_ONE: usize = 64;
 /// How many signals that are no changes of properties wait.
 const MOST_NOTICES: usize = 256;
 /// How long changes are gathered before they are told.
 const GATHER: Duration = Duration::from_millis(20);
+/// How often it is looked for what was left out, and how often that is said at most.
+const LOOK: Duration = Duration::from_secs(1);
+const SAY: Duration = Duration::from_secs(60);
 
 /// Why a connection ended.
 pub enum End {
@@ -44,44 +43,6 @@ pub enum End {
     Bus,
     /// The server goes down.
     Server,
-}
-
-/// The calls that are being answered, by client.
-#[derive(Default)]
-struct Calls(Mutex<HashMap<String, usize>>);
-
-/// A place among them.
-struct Place {
-    calls: Arc<Calls>,
-    client: String,
-}
-
-impl Calls {
-    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<String, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn admit(self: &Arc<Self>, client: &str) -> Option<Place> {
-        let mut calls = self.locked();
-        let own = calls.get(client).copied().unwrap_or(0);
-        if own >= MOST_CALLS_OF_ONE || calls.values().sum::<usize>() >= MOST_CALLS {
-            return None;
-        }
-        calls.insert(client.to_owned(), own + 1);
-        Some(Place { calls: self.clone(), client: client.to_owned() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut calls = self.calls.locked();
-        if let Some(own) = calls.get_mut(&self.client) {
-            *own -= 1;
-            if *own == 0 {
-                calls.remove(&self.client);
-            }
-        }
-    }
 }
 
 /// Serves a connection until it, or the server, ends.
@@ -102,7 +63,7 @@ pub async fn serve(name: &str, desk: &Desk, connection: Connection) -> End {
 async fn begin(desk: &Desk) -> Option<(View, Subscription)> {
     let (state, subscription) = desk.inner.subscribe(0.0).await.ok()?;
     let (driver, counts) = (driver(desk).await?, desk.streams.counts());
-    Some((View { state: *state, driver, counts }, subscription))
+    Some((View { state: *state, driver, counts, happened: 0 }, subscription))
 }
 
 /// The driver; none if the server goes down.
@@ -132,7 +93,13 @@ async fn next(messages: &mut MessageStream) -> Option<Message> {
         let messages = pin!(&mut *messages);
         messages.poll_next(context)
     });
-    next.await?.ok()
+    match next.await? {
+        Ok(message) => Some(message),
+        Err(error) => {
+            tracing::debug!("nothing comes from the bus any more: {error}");
+            None
+        }
+    }
 }
 
 struct Door<'a> {
@@ -140,26 +107,32 @@ struct Door<'a> {
     view: View,
     teller: signals::Teller,
     notices: std::collections::VecDeque<Message>,
-    calls: Arc<Calls>,
+    crowd: Arc<Crowd>,
     out: mpsc::Sender<Message>,
     /// Whether the teller has looked at all that was heard.
     is_seen: bool,
     /// When what changed is told.
     due: Option<Instant>,
+    /// What had been left out when that was said last, and when it may be said again.
+    said: Left,
+    silent_until: Instant,
 }
 
 impl<'a> Door<'a> {
     fn new(desk: &'a Desk, view: View, out: mpsc::Sender<Message>) -> Self {
         let teller = signals::Teller::new(&view);
+        let said = view.counts.left();
         Self {
             desk,
             view,
             teller,
             notices: Default::default(),
-            calls: Arc::default(),
+            crowd: Arc::default(),
             out,
             is_seen: true,
             due: None,
+            said,
+            silent_until: Instant::now(),
         }
     }
 
@@ -175,18 +148,23 @@ impl<'a> Door<'a> {
         if self.out.send(naming).await.is_err() {
             return End::Bus;
         }
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let due = self.due;
             tokio::select! {
-                // Nothing is taken from the bus while it does not take the answers.
-                message = async { self.out.reserve().await.ok()?; next(&mut messages).await } => {
-                    let Some(message) = message else { return End::Bus };
+                // Nothing is taken from the bus unless there is room for an answer.
+                arrived = async {
+                    let room = self.out.clone().reserve_owned().await.ok()?;
+                    Some((next(&mut messages).await?, room))
+                } => {
+                    let Some((message, room)) = arrived else { return End::Bus };
                     // What was asked for before is seen by who asks after.
                     while let Some(heard) = subscription.waiting() {
                         self.hear(heard);
                     }
                     match message.message_type() {
-                        Type::MethodCall => self.take(message),
+                        Type::MethodCall => self.take(message, room),
                         Type::MethodReturn | Type::Error
                             if message.header().reply_serial() == Some(serial) => asked_for(name, &message),
                         Type::Signal if is_naming(name, &message) => {
@@ -206,10 +184,11 @@ impl<'a> Door<'a> {
                     None => return End::Server,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    if !self.tell().await {
+                    if !self.tell() {
                         return End::Bus;
                     }
                 }
+                _ = looks.tick() => self.say_what_was_left_out(),
             }
         }
     }
@@ -232,6 +211,7 @@ impl<'a> Door<'a> {
             }
             Heard::Telemetry(_) => return,
         }
+        self.view.happened += 1;
         self.is_seen = false;
         self.due.get_or_insert_with(|| Instant::now() + GATHER);
     }
@@ -250,7 +230,7 @@ impl<'a> Door<'a> {
     }
 
     /// Tells what changed, as far as there is room, and when to go on; whether the bus is still there.
-    async fn tell(&mut self) -> bool {
+    fn tell(&mut self) -> bool {
         self.is_seen |= self.teller.look(&self.view);
         loop {
             let permit = match self.out.try_reserve() {
@@ -274,29 +254,26 @@ impl<'a> Door<'a> {
         true
     }
 
-    /// Answers a call, or has it answered later.
-    fn take(&mut self, call: Message) {
-        let client = call.header().sender().map(ToString::to_string).unwrap_or_default();
-        let Some(place) = self.calls.admit(&client) else {
-            self.view.counts.refused.fetch_add(1, Relaxed);
-            let failure = Failure::from(
-                Error::new(ErrorCode::Busy, "too many calls are being answered")
-                    .expected(format!("at most {MOST_CALLS_OF_ONE} of one client and {MOST_CALLS} in all"))
-                    .remedy("wait for answers before calling again"),
-            );
-            return self.reply_now(&call, Err(failure));
+    /// Answers a call, or has it answered later. `room` is that for an answer at once.
+    fn take(&mut self, call: Message, room: mpsc::OwnedPermit<Message>) {
+        let place = match self.crowd.admit(&call) {
+            Ok(place) => place,
+            Err(failure) => {
+                self.view.counts.refused.fetch_add(1, Relaxed);
+                return reply_now(room, &call, Err(failure));
+            }
         };
         match self.desk.answer(&self.view, &call) {
-            Outcome::Now(answer) => self.reply_now(&call, answer),
+            Outcome::Now(answer) => reply_now(room, &call, answer),
             Outcome::Later(answer) => {
                 let out = self.out.clone();
                 tokio::spawn(async move {
                     let answer = answer.await;
                     // Made only when there is room for it: answers can be large.
-                    if let Ok(permit) = out.reserve().await
+                    if let Ok(room) = out.reserve().await
                         && let Some(reply) = reply(&call, answer)
                     {
-                        permit.send(reply);
+                        room.send(reply);
                     }
                     drop(place);
                 });
@@ -304,16 +281,27 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// There was room when the call was taken; if it has been used up since, the answer waits for more in a task.
-    fn reply_now(&self, call: &Message, answer: Answer) {
-        let Some(reply) = reply(call, answer) else { return };
-        if let Err(mpsc::error::TrySendError::Full(reply)) = self.out.try_send(reply) {
-            let out = self.out.clone();
-            tokio::spawn(async move {
-                // The bus may have gone meanwhile.
-                let _ = out.send(reply).await;
-            });
+    /// Writes down what was left out, as whoever has a part in it may not look at the counts.
+    fn say_what_was_left_out(&mut self) {
+        let left = self.view.counts.left();
+        if left == self.said || Instant::now() < self.silent_until {
+            return;
         }
+        let Left { refused, signals, meters } = left;
+        tracing::warn!(
+            "D-Bus: {} calls refused, {} signals and {} readings of meters left out since this was said last",
+            refused - self.said.refused,
+            signals - self.said.signals,
+            meters - self.said.meters,
+        );
+        (self.said, self.silent_until) = (left, Instant::now() + SAY);
+    }
+}
+
+/// Sends the answer to where there is room for it.
+fn reply_now(room: mpsc::OwnedPermit<Message>, call: &Message, answer: Answer) {
+    if let Some(reply) = reply(call, answer) {
+        room.send(reply);
     }
 }
 

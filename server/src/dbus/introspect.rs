@@ -7,6 +7,7 @@ use aulos_protocol::NodeKind;
 use super::{
     members::{self, Argument, Member, Object, Signal},
     properties::{self, Property},
+    tables,
 };
 
 /// In front of every document.
@@ -112,8 +113,10 @@ impl Xml {
     fn signal(&mut self, signal: &Signal) {
         self.line(2, &format!("<signal name=\"{}\">", signal.name));
         self.text(3, signal.text);
-        for (name, signature) in signal.arguments {
-            self.line(3, &format!("<arg name=\"{name}\" type=\"{signature}\"/>"));
+        for (name, signature, text) in signal.arguments {
+            self.line(3, &format!("<arg name=\"{name}\" type=\"{signature}\">"));
+            self.text(4, text);
+            self.line(3, "</arg>");
         }
         self.line(2, "</signal>");
     }
@@ -133,8 +136,15 @@ impl Xml {
         self.line(2, "</property>");
     }
 
-    fn interface(&mut self, name: &str, members: &[Member], properties: &[Property], signals: &[Signal]) {
+    fn interface(
+        &mut self,
+        (name, text): (&str, &str),
+        members: &[Member],
+        properties: &[Property],
+        signals: &[Signal],
+    ) {
         self.line(1, &format!("<interface name=\"{name}\">"));
+        self.text(2, text);
         members.iter().for_each(|member| self.member(member));
         properties.iter().for_each(|property| self.property(property));
         signals.iter().for_each(|signal| self.signal(signal));
@@ -173,7 +183,7 @@ pub fn of_object<'a>(object: &Object, children: impl IntoIterator<Item = &'a str
     if object.word == members::MANAGER {
         xml.0.push_str(OBJECT_MANAGER);
     }
-    xml.interface(&object.interface, &object.members, &object.properties, object.signals);
+    xml.interface((&object.interface, object.text), &object.members, &object.properties, object.signals);
     xml.children(children);
     xml.end()
 }
@@ -183,7 +193,8 @@ pub fn of_node(kind: NodeKind, channels: u16) -> String {
     let mut xml = Xml::begin();
     xml.0.push_str(STANDARD);
     xml.0.push_str(PROPERTIES);
-    xml.interface(properties::NODE_INTERFACE, &[], properties::of_node(), &[]);
-    xml.interface(&properties::interface_of(kind), &[], &properties::of_kind(kind, channels), &[]);
+    xml.interface((properties::NODE_INTERFACE, "What every node has."), &[], tables::of_node(), &[]);
+    let (interface, text) = (properties::interface_of(kind), format!("The parameters of a node: {kind}."));
+    xml.interface((&interface, &text), &[], &properties::of_kind(kind, channels), &[]);
     xml.end()
 }

@@ -7,10 +7,7 @@ use std::sync::LazyLock;
 
 use aulos_protocol::registry::{self, Field, Method};
 
-use super::{
-    properties::{self, Property},
-    replies, values,
-};
+use super::{properties::Property, replies, tables, values};
 
 /// The path of the root object.
 pub const ROOT: &str = "/org/aulos/Server";
@@ -64,8 +61,8 @@ pub struct Signal {
     pub name: &'static str,
     /// When it is sent.
     pub text: &'static str,
-    /// What it carries.
-    pub arguments: &'static [(&'static str, &'static str)],
+    /// What it carries: name, type, and what it is.
+    pub arguments: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// An object that is always there, with its one interface.
@@ -77,6 +74,8 @@ pub struct Object {
     pub path: String,
     /// The interface's name.
     pub interface: String,
+    /// What it is about.
+    pub text: &'static str,
     /// The interface's members.
     pub members: Vec<Member>,
     /// The interface's properties.
@@ -95,12 +94,17 @@ pub const COMMAND_OPTIONS: [(&str, &str, &str); 3] = [
 const WARNING: &[Signal] = &[Signal {
     name: "Warning",
     text: "Something is wrong that a person should know.",
-    arguments: &[("message", "s")],
+    arguments: &[("message", "s", "What, as a sentence.")],
 }];
 const ENDED: &[Signal] = &[Signal {
     name: "Ended",
-    text: "An operation, such as a render, has ended; the error is empty if it went well.",
-    arguments: &[("operation", "t"), ("title", "s"), ("error", "s"), ("report", "as")],
+    text: "An operation, such as a render, has ended.",
+    arguments: &[
+        ("operation", "t", "Its number."),
+        ("title", "s", "What it was, such as the file that was rendered."),
+        ("error", "s", "Why it failed; empty if it went well."),
+        ("report", "as", "What should be known of what it made."),
+    ],
 }];
 
 static OBJECTS: LazyLock<Vec<Object>> = LazyLock::new(|| {
@@ -112,7 +116,7 @@ static OBJECTS: LazyLock<Vec<Object>> = LazyLock::new(|| {
     graph.members.push(get_graph());
     object_of(&mut objects, "engine").members.push(open_meters());
     for object in &mut objects {
-        object.properties = properties::of_object(object.word);
+        object.properties = tables::of_object(object.word);
     }
     // The root first.
     objects.sort_by_key(|object| object.word != MANAGER);
@@ -131,6 +135,7 @@ fn object_of<'a>(objects: &'a mut Vec<Object>, word: &'static str) -> &'a mut Ob
             word,
             path: if word == MANAGER { ROOT.to_owned() } else { format!("{ROOT}/{word}") },
             interface: interface(word),
+            text: about(word),
             members: Vec::new(),
             properties: Vec::new(),
             signals: match word {
@@ -162,6 +167,24 @@ fn interface(word: &str) -> String {
         // Each node has an object of its own, with Node1.
         "node" => "org.aulos.Nodes1".into(),
         word => format!("org.aulos.{}1", camel(word)),
+    }
+}
+
+/// What the interface of the object of this word is about.
+fn about(word: &str) -> &'static str {
+    match word {
+        MANAGER => "The server, and what changes or tells all of it.",
+        "node" => "The nodes as a whole; each has an object of its own, below this one.",
+        "graph" => "How the nodes are linked.",
+        "session" => "The session, its file and its settings.",
+        "transport" => "Where it plays, and how fast.",
+        "engine" => "What the engine does: its time, its latency, its meters.",
+        "driver" => "What calls the engine: a device, or a clock.",
+        "clip" => "The clips of the tracks.",
+        "members" => "The members of VCAs and groups.",
+        "operation" => "What takes long, such as a render.",
+        "loudness" => "The loudness that masters measure.",
+        _ => "",
     }
 }
 
@@ -278,6 +301,7 @@ mod tests {
                 assert!(member.name.chars().all(|c| c.is_ascii_alphanumeric()), "{}", member.name);
                 if let Act::Method(method) = member.act {
                     methods.insert(method.name);
+                    assert!(!object.text.is_empty(), "{} is about nothing", object.interface);
                     assert!(
                         method.name == "subscribe"
                             || answer(method) == "done"

@@ -5,6 +5,7 @@
 //! it to come back. Whatever is asked goes through the control thread as from any other surface.
 
 mod calls;
+mod crowd;
 mod door;
 mod failure;
 mod introspect;
@@ -15,6 +16,7 @@ mod reference;
 mod replies;
 mod signals;
 mod streams;
+mod tables;
 mod values;
 
 use std::{
@@ -60,35 +62,45 @@ pub async fn serve(name: String, connections: Arc<Connections>, control: SyncSen
     let inner = Inner::new(&connections, control.clone());
     let desk = calls::Desk { inner, streams: streams::Streams::new(connections, control, Arc::default()) };
     let mut said = None;
-    let mut say = |text: String| {
-        // Once, not every second.
-        if said.as_ref() != Some(&text) {
-            tracing::info!("{text}");
-            said = Some(text);
-        }
-    };
+    // Once, not every second.
+    let mut is_new = |text: &str| said.replace(text.to_owned()).as_deref() != Some(text);
     loop {
         match address() {
-            None => say("D-Bus: there is no session bus".into()),
+            None if is_new("none") => tracing::info!("D-Bus: there is no session bus"),
+            None => {}
             Some(address) => match connect(&address).await {
                 Ok(connection) => {
-                    say(format!("D-Bus: serving {address}"));
+                    is_new("served");
+                    tracing::info!("D-Bus: serving {address}");
                     match door::serve(&name, &desk, connection).await {
                         door::End::Server => return,
-                        door::End::Bus => say("D-Bus: the session bus has gone".into()),
+                        door::End::Bus => tracing::info!("D-Bus: the session bus has gone"),
                     }
                 }
-                Err(error) => say(format!("D-Bus: the session bus at {address} cannot be reached: {error}")),
+                Err(error) if is_new(&error) => {
+                    tracing::warn!("D-Bus: the session bus at {address} is not served: {error}");
+                }
+                Err(_) => {}
             },
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
+/// A connection to the bus, if that is of this user: whom it lets in can do everything here.
 async fn connect(address: &str) -> Result<zbus::Connection, String> {
-    let building = async { zbus::connection::Builder::address(address)?.max_queued(MOST_IN).build().await };
-    match tokio::time::timeout(PATIENCE, building).await {
-        Ok(built) => built.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("it does not answer within {} s", PATIENCE.as_secs())),
+    let building = async {
+        let connection = zbus::connection::Builder::address(address)?.max_queued(MOST_IN).build().await?;
+        let uid = connection.peer_creds().await?.unix_user_id();
+        zbus::Result::Ok((connection, uid))
+    };
+    let built = tokio::time::timeout(PATIENCE, building).await;
+    let built = built.map_err(|_| format!("it does not answer within {} s", PATIENCE.as_secs()))?;
+    let (connection, uid) = built.map_err(|error| error.to_string())?;
+    let own = rustix::process::getuid().as_raw();
+    match uid {
+        Some(uid) if uid == own => Ok(connection),
+        Some(uid) => Err(format!("it is of user {uid}, the server of user {own}")),
+        None => Err("it cannot be told of which user it is".into()),
     }
 }

@@ -1,5 +1,7 @@
 //! The paths of the objects.
 
+use zbus::zvariant::{ObjectPath, Value};
+
 use super::members::ROOT;
 
 /// Where the objects of the nodes are.
@@ -9,6 +11,14 @@ const NODES: &str = "/org/aulos/Server/node/";
 /// is written as `_` with two digits, so `lead-vox` is `lead_2dvox`.
 pub fn of_node(slug: &str) -> String {
     format!("{NODES}{}", element(slug))
+}
+
+/// A path as a value.
+///
+/// # Errors
+/// If it is none, which would be a defect.
+pub fn value(path: String) -> zbus::Result<Value<'static>> {
+    Ok(Value::ObjectPath(ObjectPath::try_from(path)?))
 }
 
 /// A name as an element of a path.

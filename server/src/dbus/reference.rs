@@ -7,6 +7,7 @@ use aulos_protocol::NodeKind;
 use super::{
     members::{self, Act, Member, Object},
     properties::{self, Property},
+    tables,
 };
 
 const INTRODUCTION: &str = include_str!("reference.md");
@@ -20,7 +21,7 @@ pub fn reference() -> String {
         "\n## Nodes\n\nEach node is an object at `/org/aulos/Server/node/NAME`, where what is no letter or digit is \
          written as `_` with two digits: `lead-vox` is `lead_2dvox`.\n\n### org.aulos.Node1\n\n",
     );
-    of_properties(&mut page, properties::of_node());
+    of_properties(&mut page, tables::of_node());
     page.push_str(
         "\nBeside it, it has an interface of its kind, whose properties are its parameters. Some are there for some \
          widths only; `pan` has no meaning for more than two channels.\n",
@@ -42,14 +43,17 @@ pub fn reference() -> String {
 
 // Writing to text cannot fail, here and below.
 fn of_object(page: &mut String, object: &Object) {
-    let _ = write!(page, "\n### {}\n\nAt `{}`.\n", object.interface, object.path);
+    let _ = write!(page, "\n### {}\n\n{} At `{}`.\n", object.interface, object.text, object.path);
     for member in &object.members {
         of_member(page, member);
     }
     for signal in object.signals {
-        let arguments = signal.arguments.iter().map(|(name, kind)| format!("{name} {kind}"));
+        let arguments = signal.arguments.iter().map(|(name, kind, _)| format!("{name} {kind}"));
         let arguments = arguments.collect::<Vec<_>>().join(", ");
-        let _ = write!(page, "\n**Signal {}**({arguments}): {}\n", signal.name, signal.text);
+        let _ = write!(page, "\n**Signal {}**({arguments})\n\n{}\n\n", signal.name, signal.text);
+        for (name, _, text) in signal.arguments {
+            let _ = writeln!(page, "- `{name}`: {text}");
+        }
     }
     if !object.properties.is_empty() {
         page.push('\n');

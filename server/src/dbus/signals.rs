@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use aulos_protocol::{Change, Node, mirror};
 use zbus::{
     message::Message,
-    zvariant::{Dict, ObjectPath, Signature, Value},
+    zvariant::{Dict, Signature, Value},
 };
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     paths,
     properties::{self, Emits, Property, View},
     replies::{self, Named},
+    tables,
 };
 
 /// Something to be told.
@@ -29,6 +30,7 @@ enum Step {
     Object {
         object: &'static Object,
         changed: Vec<(String, Value<'static>)>,
+        invalidated: Vec<String>,
     },
 }
 
@@ -95,8 +97,13 @@ impl Teller {
             let changed = changed(&object.properties, |property| {
                 (property.read(&self.told, None, None), property.read(now, None, None))
             });
-            if !changed.is_empty() {
-                self.steps.push_back(Step::Object { object, changed });
+            let may_differ = |property: &&Property| {
+                property.emits == Emits::Invalidates && now.happened != self.told.happened
+            };
+            let invalidated = object.properties.iter().filter(may_differ);
+            let invalidated: Vec<_> = invalidated.map(|property| property.name.clone()).collect();
+            if !changed.is_empty() || !invalidated.is_empty() {
+                self.steps.push_back(Step::Object { object, changed, invalidated });
             }
         }
         self.before = std::mem::replace(&mut self.told, now.clone());
@@ -115,8 +122,8 @@ impl Teller {
             Step::Added(node) => added(&self.told, &node).map(Some),
             Step::Removed(node) => removed(&node).map(Some),
             Step::Changed { old, new, part } => self.node_changed(&old, &new, part),
-            Step::Object { object, changed } => {
-                properties_changed(&object.path, &object.interface, changed).map(Some)
+            Step::Object { object, changed, invalidated } => {
+                properties_changed(&object.path, &object.interface, changed, invalidated).map(Some)
             }
         })
     }
@@ -126,7 +133,7 @@ impl Teller {
             (property.read(&self.before, None, Some(old)), property.read(&self.told, None, Some(new)))
         };
         let (interface, changed) = match part {
-            Part::Common => (properties::NODE_INTERFACE.to_owned(), changed(properties::of_node(), differ)),
+            Part::Common => (properties::NODE_INTERFACE.to_owned(), changed(tables::of_node(), differ)),
             Part::OfKind => {
                 let properties = properties::of_kind(new.kind, new.channels);
                 (properties::interface_of(new.kind), changed(&properties, differ))
@@ -135,7 +142,7 @@ impl Teller {
         if changed.is_empty() {
             return Ok(None);
         }
-        properties_changed(&paths::of_node(new.slug.as_str()), &interface, changed).map(Some)
+        properties_changed(&paths::of_node(new.slug.as_str()), &interface, changed, Vec::new()).map(Some)
     }
 }
 
@@ -174,7 +181,7 @@ pub fn node_interfaces(view: &View, node: &Node) -> zbus::Result<Value<'static>>
     let read = |property: &Property| property.read(view, None, Some(node));
     let mut all = interfaces();
     let of_kind = properties::of_kind(node.kind, node.channels);
-    all.append(properties::NODE_INTERFACE.into(), Value::Dict(values(properties::of_node(), read)))?;
+    all.append(properties::NODE_INTERFACE.into(), Value::Dict(values(tables::of_node(), read)))?;
     all.append(properties::interface_of(node.kind).into(), Value::Dict(values(&of_kind, read)))?;
     Ok(Value::Dict(all))
 }
@@ -185,20 +192,16 @@ pub fn interfaces() -> Dict<'static, 'static> {
     Dict::new(&Signature::Str, &named)
 }
 
-fn object_path(path: String) -> zbus::Result<Value<'static>> {
-    Ok(Value::ObjectPath(ObjectPath::try_from(path)?))
-}
-
 const MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
 
 fn added(view: &View, node: &Node) -> zbus::Result<Message> {
-    let path = object_path(paths::of_node(node.slug.as_str()))?;
+    let path = paths::value(paths::of_node(node.slug.as_str()))?;
     let body = body([path, node_interfaces(view, node)?])?;
     Message::signal(members::ROOT, MANAGER, "InterfacesAdded")?.build(&body)
 }
 
 fn removed(node: &Node) -> zbus::Result<Message> {
-    let path = object_path(paths::of_node(node.slug.as_str()))?;
+    let path = paths::value(paths::of_node(node.slug.as_str()))?;
     let names = vec![properties::NODE_INTERFACE.to_owned(), properties::interface_of(node.kind)];
     Message::signal(members::ROOT, MANAGER, "InterfacesRemoved")?.build(&body([path, Value::from(names)])?)
 }
@@ -207,11 +210,11 @@ fn properties_changed(
     path: &str,
     interface: &str,
     changed: Vec<(String, Value<'static>)>,
+    invalidated: Vec<String>,
 ) -> zbus::Result<Message> {
     let mut values = replies::named();
     changed.into_iter().for_each(|(name, value)| replies::put(&mut values, &name, value));
-    let none: Vec<String> = Vec::new();
-    let body = body([Value::from(interface.to_owned()), Value::Dict(values), Value::from(none)])?;
+    let body = body([Value::from(interface.to_owned()), Value::Dict(values), Value::from(invalidated)])?;
     Message::signal(path, "org.freedesktop.DBus.Properties", "PropertiesChanged")?.build(&body)
 }
 

@@ -15,4 +15,5 @@ mod renders;
 mod requests;
 mod saving;
 mod sessions;
+mod strangers;
 mod words;

@@ -10,16 +10,17 @@ use std::{
 use aulos_protocol::{Command, Query, Reply};
 use aulos_tests::{
     bus::{Bus, NAME, path},
-    server::{Server, apply, ask},
+    server::{Server, apply, ask, read_wav},
+    stopped::Stopped,
 };
-use zbus::{message::Message, zvariant::Value};
+use zbus::{blocking::Connection, message::Message, zvariant::Value};
 
-use crate::streams::{connect, open_meters, subscribe};
+use crate::streams::{connect, open_meters, subscribe, wait_for_number};
 
-/// Bytes of memory that a process holds.
+/// Bytes of memory that a server holds for itself.
 fn memory(server: &Server) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }
 
@@ -40,6 +41,146 @@ fn call(member: &str, interface: &str, object: &str) -> zbus::Result<Message> {
         .build(&())
 }
 
+/// Sends a call, and does not wait for its answer.
+fn send(client: &Connection, call: &Message) {
+    zbus::block_on(client.inner().send(call)).unwrap();
+}
+
+/// Waits for the server to log something.
+#[track_caller]
+fn wait_for_log(server: &Server, part: &str) {
+    let begun = Instant::now();
+    while !server.log().contains(part) {
+        assert!(begun.elapsed().as_secs() < 60, "no \"{part}\" in {}", server.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A tone that nobody touches, and a track that everybody does, which is not heard.
+const TWO_PATHS: [&str; 6] = [
+    "node add tone sine level=-6dB frequency=997Hz",
+    "track add kept",
+    "track add shaken",
+    "link sine kept",
+    "link sine shaken",
+    "link kept master",
+];
+
+/// What a server plays while its clock is stepped so many times, each of them after `meanwhile`.
+fn played(steps: u32, meanwhile: impl FnOnce(&Bus, &Server, &mut dyn FnMut())) -> Vec<Vec<f32>> {
+    let bus = Bus::start();
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("played.wav");
+    let server =
+        bus.server(["--driver", "stepped", "--block", "1024", "--capture", capture.to_str().unwrap()]);
+    TWO_PATHS.iter().for_each(|line| drop(server.ok(line)));
+    server.ok("step 1024x8");
+    let (mut client, mut left) = (server.client(), steps);
+    let mut step = || {
+        apply(&mut client, Command::Step { blocks: vec![1024] });
+        left -= 1;
+    };
+    meanwhile(&bus, &server, &mut step);
+    while left > 0 {
+        apply(&mut client, Command::Step { blocks: vec![1024] });
+        left -= 1;
+    }
+    let mut server = server;
+    assert!(server.terminate().success());
+    read_wav(&capture)
+}
+
+#[test]
+fn whatever_comes_over_the_bus_nothing_of_it_is_heard_elsewhere() {
+    let steps = 60;
+    let plain = played(steps, |_, _, _| {});
+    assert!(plain[0].iter().any(|sample| sample.abs() > 0.1));
+    let shaken = played(steps, |bus, server, step| {
+        let before = memory(server);
+        let none = std::collections::HashMap::<&str, Value<'_>>::new();
+        let set = |gain: f64| {
+            let body = ("shaken", "gain", Value::from(gain), none.clone());
+            let (path, interface) = (path("node"), "org.aulos.Nodes1");
+            let call = Message::method_call(path.as_str(), "Set").unwrap().destination(NAME).unwrap();
+            call.interface(interface).unwrap().build(&body).unwrap()
+        };
+        let wrong = |at: u32| {
+            let member = ["Add", "Nobody", "Rename"][at as usize % 3];
+            let path = path(["node", "nowhere", "node/kept"][at as usize / 3 % 3]);
+            let call = Message::method_call(path.as_str(), member).unwrap().destination(NAME).unwrap();
+            call.build(&(at, vec![f64::NAN; at as usize % 100])).unwrap()
+        };
+        let huge = {
+            let path = path("node");
+            let call = Message::method_call(path.as_str(), "Add").unwrap().destination(NAME).unwrap();
+            call.interface("org.aulos.Nodes1").unwrap().build(&("x".repeat(8 << 20), none.clone())).unwrap()
+        };
+        // One that floods, one that sends what means nothing, one that reads nothing of what it opened.
+        let (flooder, fool, idle) = (connect(bus), connect(bus), connect(bus));
+        let unread = (open_meters(&idle, 60.0).unwrap(), subscribe(&idle).unwrap());
+        for at in 0..steps - 10 {
+            for number in 0..100 {
+                send(&flooder, &set(-f64::from(number)));
+                send(&fool, &wrong(at * 100 + number));
+            }
+            if at % 10 == 0 {
+                send(&fool, &huge);
+            }
+            // One that dies in the middle, with calls that nobody answers any more.
+            let mortal = connect(bus);
+            let opened = open_meters(&mortal, 60.0);
+            (0..20).for_each(|_| send(&mortal, &call("Show", "Session1", "session").unwrap()));
+            drop((opened, mortal));
+            step();
+        }
+        wait_for_number(bus, "engine", "Engine1", "MetersDropped", |dropped| dropped > 0);
+        wait_for_log(server, "readings of meters left out");
+        assert_well(bus, server);
+        let grown = memory(server).saturating_sub(before);
+        assert!(grown < 200 << 20, "{grown} bytes more");
+        drop(unread);
+    });
+    assert!(plain == shaken, "what came over the bus is heard");
+}
+
+#[test]
+fn calls_that_find_no_room_are_refused_counted_and_said() {
+    const ROOM: u64 = 64;
+    const MORE: u64 = 100;
+    let bus = Bus::start();
+    let server = bus.server(["--driver", "dummy"]);
+    let client = connect(&bus);
+    let mut answers = zbus::blocking::MessageIterator::from(&client);
+    // Nothing that is asked of the control thread is answered.
+    let stopped = Stopped::new(&server, "aulos-control");
+    for _ in 0..ROOM + MORE {
+        send(&client, &call("Show", "Session1", "session").unwrap());
+    }
+    let mut next = |expected| {
+        loop {
+            let message = answers.next().unwrap().unwrap();
+            match message.message_type() {
+                zbus::message::Type::Signal => {}
+                kind => {
+                    assert_eq!(kind, expected);
+                    return message;
+                }
+            }
+        }
+    };
+    for _ in 0..MORE {
+        let refused = next(zbus::message::Type::Error);
+        assert_eq!(refused.header().error_name().unwrap().as_str(), "org.aulos.Error.Busy");
+    }
+    // Others are answered what is known without it.
+    assert_eq!(bus.get("", "Manager1", "Refused").unwrap().as_u64(), Some(MORE));
+    wait_for_log(&server, "calls refused");
+    stopped.go_on();
+    (0..ROOM).for_each(|_| drop(next(zbus::message::Type::MethodReturn)));
+    assert_well(&bus, &server);
+    assert_eq!(bus.get("", "Manager1", "Refused").unwrap().as_u64(), Some(MORE));
+}
+
 #[test]
 fn a_flood_of_calls_is_answered_or_refused_and_the_rest_goes_on() {
     let bus = Bus::start();
@@ -51,7 +192,7 @@ fn a_flood_of_calls_is_answered_or_refused_and_the_rest_goes_on() {
     let sender = flooder.clone();
     let sent = std::thread::spawn(move || {
         for _ in 0..CALLS {
-            zbus::block_on(sender.inner().send(&call("Show", "Session1", "session").unwrap())).unwrap();
+            send(&sender, &call("Show", "Session1", "session").unwrap());
         }
     });
     let (mut good, mut busy) = (0, 0);
@@ -116,7 +257,7 @@ fn clients_that_never_read_or_die_in_the_middle_harm_nobody() {
     for _ in 0..50 {
         let client = connect(&bus);
         for _ in 0..20 {
-            zbus::block_on(client.inner().send(&call("Show", "Session1", "session").unwrap())).unwrap();
+            send(&client, &call("Show", "Session1", "session").unwrap());
         }
         drop(client);
     }

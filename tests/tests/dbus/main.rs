@@ -5,4 +5,5 @@ mod members;
 mod objects;
 mod refusals;
 mod signals;
+mod strangers;
 mod streams;

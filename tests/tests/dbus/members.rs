@@ -203,6 +203,22 @@ fn transport(stage: &mut Stage) {
     assert_eq!(stage.session().loop_frames(), Some((441, 44_100)));
     stage.call("loop", "transport", "Loop", "a{sv} 0");
     assert_eq!(stage.session().loop_frames(), None);
+    // What is to come is forgotten.
+    let before = stage.number("master", "gain");
+    let told = stage.call("clock", "", "Clock", "");
+    let now = stage.status().driver.frame.0;
+    let unix_ns = entry(&told, "now_ns").as_u64().unwrap();
+    let number = |name| entry(&told, name).as_f64().unwrap();
+    let seconds = (unix_ns as f64 - number("unix_ns")) / 1e9;
+    let frame = number("frame") + seconds * number("frames_per_second");
+    assert!((frame - now as f64).abs() < 1.0, "{now} is told as {told}");
+    let words = format!("ssva{{sv}} master gain d -9 1 at_frame t {}", now + 88_200);
+    stage.call("set", "node", "Set", &words);
+    stage.call("schedule_clear", "", "SchedClear", "a{sv} 0");
+    for _ in 0..100 {
+        stage.call("step", "", "Step", "ata{sv} 2 512 512 0");
+    }
+    assert_eq!(stage.number("master", "gain"), before);
 }
 
 fn renders(stage: &mut Stage, folder: &Path) {
@@ -298,7 +314,8 @@ fn ends(stage: &mut Stage, folder: &Path) {
     let Reply::Meters { meters } = ask(&mut stage.client, Query::Meters) else { panic!("no meters") };
     let master = meters.iter().find(|meter| meter.node == "master").unwrap();
     assert_eq!(master.loudness.and_then(|loudness| loudness.integrated), None);
-    // A clock that stands still is not exchanged for one that goes: that needs a server of its own.
+    // A clock that stands still is not exchanged for one that goes, and lets nothing be heard: that needs a server of
+    // its own.
     let real = Bus::start();
     let server = real.server(["--driver", "dummy", "--block", "256"]);
     stage.called.insert("driver_set");
@@ -306,6 +323,17 @@ fn ends(stage: &mut Stage, folder: &Path) {
     let Reply::Status(status) = ask(&mut server.client(), Query::Status) else { panic!("no status") };
     assert_eq!((status.driver.name.as_str(), status.driver.block), ("dummy", 128));
     assert_eq!(real.get("", "Manager1", "Quantum").unwrap(), 128);
+    stage.called.insert("analyze");
+    server.ok("node add tone beep level=-20dB");
+    server.ok("link beep master");
+    let told = real.call("node", "Nodes1", "Analyze", "sd master 0.2").unwrap();
+    assert_eq!(entry(&told, "silent"), false);
+    assert!(entry(&told, "frames").as_u64().is_some_and(|frames| frames > 0), "{told}");
+    let channels = entry(&told, "channels").as_array().unwrap();
+    assert!(
+        channels.len() == 2 && channels.iter().all(|channel| channel["peak_db"]["type"] == "d"),
+        "{told}"
+    );
     let path = folder.join("one").display().to_string();
     stage.call("session_open", "session", "Open", &format!("sa{{sv}} {path} 1 discard b true"));
     assert_eq!((stage.session().tempo.get(), stage.names().len()), (93.5, 2));

@@ -71,7 +71,21 @@ fn every_member_has_its_text() {
     for field in &method.fields {
         assert!(xml.contains(&field.text.replace('"', "&quot;")), "{}: {xml}", field.name);
     }
-    assert!(xml.contains("org.gtk.GDBus.DocString"));
+    // Everything that has a name has a text: interfaces, members, arguments, properties and signals of ours.
+    for object in ["", "node", "graph", "session", "transport", "engine", "operation", "node/master"] {
+        let xml =
+            bus.gdbus_says(["introspect", "--session", "--xml", "-d", NAME, "-o", path(object).as_str()]);
+        let lines: Vec<_> = xml.lines().map(str::trim).collect();
+        let ours = lines.iter().position(|line| line.starts_with("<interface name=\"org.aulos.")).unwrap();
+        for (at, line) in lines.iter().enumerate().skip(ours) {
+            let named = ["<interface ", "<method ", "<arg ", "<property ", "<signal "];
+            if named.iter().any(|begin| line.starts_with(begin)) {
+                let next = lines[at + 1];
+                let text = next.strip_prefix("<annotation name=\"org.gtk.GDBus.DocString\" value=\"");
+                assert!(text.is_some_and(|text| text.len() > 10), "{object}: {line} has no text: {next}");
+            }
+        }
+    }
 }
 
 #[test]

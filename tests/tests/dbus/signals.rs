@@ -95,6 +95,13 @@ fn nodes_come_change_and_go() {
     assert!(line.contains("lead_2dvox: org.freedesktop.DBus.Properties.PropertiesChanged"), "{line}");
     // What did not change is not told.
     assert!(line.contains("('org.aulos.Track1', {'Mute': <true>}, @as [])"), "{line}");
+    // What undo would take back is another, and is to be asked for.
+    let line = monitor.until("'UndoTitle'").pop().unwrap();
+    assert!(line.contains("/org/aulos/Server/session: "), "{line}");
+    assert!(
+        line.contains("('org.aulos.Session1', @a{sv} {}, ['Unsaved', 'UndoTitle', 'RedoTitle'])"),
+        "{line}"
+    );
     server.ok("vca add all");
     monitor.until("node/all'");
     server.ok("vca assign all lead-vox");
@@ -208,12 +215,12 @@ fn a_server_without_a_bus_serves_all_the_same() {
         Server::spawn_with(None, &[("DBUS_SESSION_BUS_ADDRESS", nowhere)], ["--driver", "stepped"]);
     server.answering();
     let begun = std::time::Instant::now();
-    while !server.log().contains("cannot be reached") {
+    while !server.log().contains("is not served") {
         assert!(begun.elapsed().as_secs() < 60, "{}", server.log());
         std::thread::sleep(Duration::from_millis(20));
     }
     server.ok("set master/gain -3dB");
     std::thread::sleep(Duration::from_millis(2500));
     // Said once, however often it is tried.
-    assert_eq!(server.log().matches("cannot be reached").count(), 1, "{}", server.log());
+    assert_eq!(server.log().matches("is not served").count(), 1, "{}", server.log());
 }

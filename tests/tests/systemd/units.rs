@@ -1,13 +1,20 @@
-//! The units as they are installed, looked over by systemd itself.
+//! The units as they are installed, looked over by systemd itself, and what they start.
 
 use std::{
+    ffi::OsStr,
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
-use aulos_tests::server::{aulosd, project, text};
+use aulos_tests::{
+    bus::Bus,
+    server::{aulos_mcp, aulosctl, aulosd, project, text},
+};
 
 /// Runs make in the project's folder.
 fn make(target: &str, variables: &[String]) {
@@ -19,6 +26,18 @@ fn make(target: &str, variables: &[String]) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// Installs everything, with the programs that the tests run in place of those of a build for release.
+fn install(room: &Path, variables: &[String]) {
+    let target = room.join("target");
+    fs::create_dir_all(target.join("release")).unwrap();
+    for program in [aulosd(), aulosctl(), aulos_mcp()] {
+        let link = target.join("release").join(program.file_name().unwrap());
+        std::os::unix::fs::symlink(program, link).unwrap();
+    }
+    let own = ["CARGO=true".to_owned(), format!("CARGO_TARGET_DIR={}", target.display())];
+    make("install", &[&own, variables].concat());
 }
 
 /// All files below a folder.
@@ -50,12 +69,7 @@ fn verify(room: &Path, words: &[&str], unit: &Path, units: Option<&Path>) {
 fn every_unit_is_accepted_by_systemd_as_it_is_installed() {
     let room = tempfile::tempdir().unwrap();
     let prefix = room.path().join("usr");
-    make("install-units", &[format!("PREFIX={}", prefix.display())]);
-    // What the units start must be there. What is in it is not looked at.
-    fs::create_dir(prefix.join("bin")).unwrap();
-    for program in ["aulosd", "aulos-mcp"] {
-        std::os::unix::fs::symlink(aulosd(), prefix.join("bin").join(program)).unwrap();
-    }
+    install(room.path(), &[format!("PREFIX={}", prefix.display())]);
     let units = files(&prefix.join("share/systemd/user"));
     let names: Vec<_> = units.iter().map(|unit| unit.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["aulos-mcp.service", "aulosd.service", "aulosd.socket"]);
@@ -102,6 +116,121 @@ fn the_drop_in_of_the_user_manager_is_accepted_by_systemd() {
     assert!(text(&output.stderr).contains("low"), "the drop-in was not read: {}", text(&output.stderr));
 }
 
+/// A process that is ended with the test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).unwrap();
+    }
+}
+
+/// Starts `aulos-mcp` with a room of its own for what a user has while it is logged in, and answers with the port at
+/// which it serves.
+fn start_mcp(room: &Path, words: &[String]) -> (Started, u16) {
+    let log = room.join("log");
+    let child = Command::new(&words[0])
+        .args(&words[1..])
+        .env_clear()
+        .envs([("XDG_RUNTIME_DIR", room.as_os_str()), ("AULOS_LOG", OsStr::new("info"))])
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let started = Started(child);
+    let begun = Instant::now();
+    loop {
+        let said = fs::read_to_string(&log).unwrap();
+        let port = said.split_once("serving http://127.0.0.1:").and_then(|(_, rest)| rest.split_once("/mcp"));
+        if let Some((port, _)) = port {
+            return (started, port.parse().unwrap());
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{said}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The number with which a request is answered.
+fn asked(port: u16, token: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\
+         Connection: close\r\n\r\n{{}}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_the_unit_starts_for_agents_serves_where_the_docs_say() {
+    let room = tempfile::tempdir().unwrap();
+    let prefix = room.path().join("usr");
+    install(room.path(), &[format!("PREFIX={}", prefix.display())]);
+    let unit = fs::read_to_string(prefix.join("share/systemd/user/aulos-mcp.service")).unwrap();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let docs = fs::read_to_string(project().join("docs/mcp.md")).unwrap();
+    for part in ["http://127.0.0.1:8765/mcp", "$XDG_RUNTIME_DIR/aulos/mcp-token"] {
+        assert!(docs.contains(part), "{part}");
+    }
+    assert!(line.contains(" --http 127.0.0.1:8765 "), "{line}");
+    // As it is there, but at a port that nobody has.
+    let line = line.replace("%t", room.path().to_str().unwrap()).replace(":8765", ":0");
+    let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+    assert_eq!(words[0], prefix.join("bin/aulos-mcp").to_str().unwrap());
+    let (_mcp, port) = start_mcp(room.path(), &words);
+    let file = room.path().join("aulos/mcp-token");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = fs::read_to_string(&file).unwrap();
+    assert_eq!(asked(port, "another"), "401");
+    assert_ne!(asked(port, token.trim()), "401");
+    // It is where it would be without being said.
+    let other = tempfile::tempdir().unwrap();
+    let words = [&words[0], "--http", "127.0.0.1:0"].map(str::to_owned);
+    let _mcp = start_mcp(other.path(), &words);
+    assert!(other.path().join("aulos/mcp-token").exists());
+}
+
+/// A server that a bus has started.
+struct Activated<'a>(&'a Bus);
+
+impl Drop for Activated<'_> {
+    fn drop(&mut self) {
+        // It may have ended with the test that fails.
+        self.0.call("", "Manager1", "Shutdown", "a{sv} 1 discard b true").ok();
+    }
+}
+
+#[test]
+fn a_call_over_the_bus_starts_the_server_and_is_answered() {
+    let room = tempfile::tempdir().unwrap();
+    let services = room.path().join("share/dbus-1/services");
+    make("install-units", &[format!("PREFIX={}", room.path().display())]);
+    // A bus without systemd starts it by itself.
+    let file = services.join("org.aulos.Server.service");
+    let said = fs::read_to_string(&file).unwrap();
+    let command = format!(
+        "Exec=/usr/bin/env AULOS_OSC=off AULOS_CONFIG= XDG_STATE_HOME={room}/state {} --socket {room}/control.sock \
+         --driver stepped\n",
+        aulosd().display(),
+        room = room.path().display()
+    );
+    let said = said.replace("Exec=/bin/false\n", &command).replace("SystemdService=aulosd.service\n", "");
+    assert!(said.contains(&command), "{said}");
+    fs::write(&file, said).unwrap();
+    let bus = Bus::start_by(|daemon| {
+        daemon.env("XDG_DATA_HOME", room.path().join("share"));
+    });
+    assert!(!bus.has_owner(aulos_tests::bus::NAME));
+    let activated = Activated(&bus);
+    let told = bus.call("", "Manager1", "Status", "").unwrap();
+    assert_eq!(told["driver"]["data"]["name"]["data"], "stepped");
+    assert!(room.path().join("control.sock").exists());
+    drop(activated);
+}
+
 #[test]
 fn files_go_where_they_are_looked_for() {
     let installed = |prefix: &str| {
@@ -115,6 +244,8 @@ fn files_go_where_they_are_looked_for() {
         let read = |path: &str| fs::read_to_string(room.path().join(&path[1..])).unwrap();
         let service = read(&format!("{prefix}/share/systemd/user/aulosd.service"));
         assert!(service.contains(&format!("ExecStart={prefix}/bin/aulosd\n")), "{service}");
+        let service = read(&format!("{prefix}/share/systemd/user/aulos-mcp.service"));
+        assert!(service.contains(&format!("ExecStart={prefix}/bin/aulos-mcp ")), "{service}");
         let activation = read(&format!("{prefix}/share/dbus-1/services/org.aulos.Server.service"));
         assert!(
             activation.contains("SystemdService=aulosd.service") && activation.contains("Exec=/bin/false")
@@ -129,4 +260,34 @@ fn files_go_where_they_are_looked_for() {
     // A user has no rights beyond the home folder, and needs none.
     let all = installed("/home/me/.local");
     assert!(all.iter().all(|path| path.starts_with("/home/me/.local/")), "{all:?}");
+}
+
+#[test]
+fn an_installation_is_whole_and_of_the_prefix_alone() {
+    let room = tempfile::tempdir().unwrap();
+    let package = room.path().join("package");
+    install(room.path(), &["PREFIX=/usr".to_owned(), format!("DESTDIR={}", package.display())]);
+    for file in [
+        "usr/bin/aulosd",
+        "usr/bin/aulosctl",
+        "usr/bin/aulos-mcp",
+        "usr/share/man/man1/aulosd.1",
+        "usr/share/man/man1/aulosctl.1",
+        "usr/share/bash-completion/completions/aulosctl",
+        "usr/share/systemd/user/aulosd.service",
+        "usr/share/systemd/user/aulosd.socket",
+        "usr/share/systemd/user/aulos-mcp.service",
+        "usr/share/dbus-1/services/org.aulos.Server.service",
+        "usr/share/doc/aulos/systemd.md",
+        "etc/security/limits.d/25-aulos.conf",
+        "etc/systemd/system/user@.service.d/25-aulos.conf",
+    ] {
+        let found = fs::metadata(package.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(found.len() > 0, "{file}");
+    }
+    // Where it is put together is nothing that a file of it says.
+    for file in files(&package).iter().filter(|file| !file.starts_with(package.join("usr/bin"))) {
+        let said = fs::read(file).unwrap();
+        assert!(!text(&said).contains(package.to_str().unwrap()), "{}", file.display());
+    }
 }
