@@ -196,6 +196,7 @@ fn every_command_and_question_is_reached() {
         ("/clip/set", vec![s("kit"), i(99), i(5)], "99"),
         ("/operation/cancel", vec![i(99)], "99"),
         ("/driver/set", vec![s("dummy")], "stepped"),
+        ("/node/analyze", vec![s("master"), i(1000)], "1000"),
     ];
     let mut reached: Vec<&str> = Vec::new();
     for (address, args) in &script {

@@ -62,14 +62,15 @@ const main = async () => {
     const float = (value) => ({ type: 'float', value });
 
     const gain = () => service.resolvePath('/track/drums/gain');
-    assert.equal(gain().getArgument(0).value, -4.5);
-    assert.deepEqual(gain().getArgument(0).range, { min: -144, max: 12, vals: undefined });
-    assert.equal(gain().getArgument(0).clipmode, 'both');
-    assert.ok(gain().description.length > 5);
+    assert.equal(gain().getValue(0), -4.5);
+    const described = service.flat().find((method) => method.full_path === '/track/drums/gain');
+    assert.deepEqual(described.arguments[0].range, { min: -144, max: 12, vals: undefined });
+    assert.equal(described.arguments[0].clipmode, 'both');
+    assert.ok(described.description.length > 5);
     assert.ok(service.resolvePath('/transport/play') && service.resolvePath('/meter/track/drums'));
     assert.ok(service.flat().length > 100, `${service.flat().length} methods`);
     await send('/track/drums/gain', float(-7));
-    while (gain().getArgument(0).value !== -7) await service.update();
+    while (gain().getValue(0) !== -7) await service.update();
 
     const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
     socket.binaryType = 'arraybuffer';
@@ -208,7 +209,8 @@ fn websocket(server: &Server) -> TcpStream {
 /// A frame of a client, whose mask is zero.
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap();
-    let size = if length < 126 { vec![0x80 | length as u8] } else { [&[0xfe], &length.to_be_bytes()[..]].concat() };
+    let size =
+        if length < 126 { vec![0x80 | length as u8] } else { [&[0xfe], &length.to_be_bytes()[..]].concat() };
     [&[0x80 | kind], &size[..], &[0; 4], payload].concat()
 }
 
@@ -217,7 +219,8 @@ fn websockets_that_send_garbage_never_read_or_die_harm_nobody() {
     const TEXT: u8 = 1;
     const BINARY: u8 = 2;
     let server = stage();
-    let listen = |address: &str| frame(TEXT, format!(r#"{{"COMMAND":"LISTEN","DATA":"{address}"}}"#).as_bytes());
+    let listen =
+        |address: &str| frame(TEXT, format!(r#"{{"COMMAND":"LISTEN","DATA":"{address}"}}"#).as_bytes());
     for garbage in [
         frame(TEXT, b"LISTEN /track/drums/gain"),
         frame(TEXT, &[0xff; 100]),
@@ -231,7 +234,8 @@ fn websockets_that_send_garbage_never_read_or_die_harm_nobody() {
         // Told why or not, it is closed.
         let _ = stream.read_to_end(&mut Vec::new());
     }
-    let closed = wait_until(&server, "they are closed", |status| status.closed >= 5 && status.connections == 0);
+    let closed =
+        wait_until(&server, "they are closed", |status| status.closed >= 5 && status.connections == 0);
     // What is no OSC is answered, and no reason to close.
     let mut stream = websocket(&server);
     stream.write_all(&frame(BINARY, b"nonsense")).unwrap();

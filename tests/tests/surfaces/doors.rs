@@ -11,7 +11,7 @@ use aulos_protocol::{Query, Reply, client::Client, registry, wire};
 use aulos_tests::{
     bus::{Bus, NAME},
     osc::{Osc, bundle, message, s},
-    server::{Server, ask, aulos_mcp, text},
+    server::{Server, ask, aulos_mcp},
 };
 use rosc::{OscTime, OscType};
 use serde_json::{Map, Value as Json, json};
@@ -51,8 +51,6 @@ pub struct Door {
     /// For what is compared.
     client: Client,
     asker: Asker,
-    /// The frame before the last call.
-    frame: u64,
 }
 
 impl Door {
@@ -90,7 +88,7 @@ impl Door {
         let batch = rows::stepped().into_iter().find(|row| row.method == "batch").unwrap();
         std::fs::write(server.folder().join("batch.json"), batch.params["commands"].to_string()).unwrap();
         let client = server.client();
-        Self { kind, server, client, asker, frame: 0 }
+        Self { kind, server, client, asker }
     }
 
     fn folder(&self) -> String {
@@ -120,7 +118,6 @@ impl Door {
 
     /// Asks a row of this surface; what it answers, as text.
     pub fn call(&mut self, row: &Row) -> String {
-        self.frame = self.frames();
         if !row.stepping {
             return self.asked(row);
         }
@@ -191,13 +188,6 @@ impl Door {
         }
     }
 
-    fn frames(&mut self) -> u64 {
-        match ask(&mut self.client, Query::Status) {
-            Reply::Status(status) => status.driver.frame.0,
-            other => panic!("{other:?}"),
-        }
-    }
-
     /// What is compared: the session, the transport, the driver, and the files.
     pub fn state(&mut self) -> String {
         let Reply::Session(session) = ask(&mut self.client, Query::Session) else { panic!("no session") };
@@ -217,15 +207,14 @@ impl Door {
         state.to_string().replace(&self.folder(), "FOLDER")
     }
 
-    /// The state when nothing is in work any more; with how far the clock has moved, unless it was moved meanwhile.
-    pub fn settled(&mut self, moved: bool) -> String {
+    /// The state when nothing is in work any more.
+    pub fn settled(&mut self) -> String {
         let begun = Instant::now();
         while matches!(ask(&mut self.client, Query::Status), Reply::Status(status) if !status.operations.is_empty())
         {
             assert!(begun.elapsed() < PATIENCE, "something does not end");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = moved;
         self.state()
     }
 
@@ -386,8 +375,18 @@ impl Mcp {
 
     fn call(&mut self, tool: &str, arguments: Json) -> String {
         let told = self.ask("tools/call", json!({ "name": tool, "arguments": arguments }));
-        assert_ne!(told["isError"], true, "{tool} {arguments}: {told}");
-        told["structuredContent"].to_string()
+        if told["isError"] != true {
+            return told["structuredContent"].to_string();
+        }
+        // What cannot be taken back is done when it is asked for again with what the first answer says.
+        let code = told["content"][0]["text"]
+            .as_str()
+            .and_then(|text| text.split("\"confirm\": \"").nth(1)?.split('"').next());
+        let code = code.filter(|_| arguments["confirm"].is_null());
+        let code = code.unwrap_or_else(|| panic!("{tool} {arguments}: {told}")).to_owned();
+        let mut again = arguments;
+        again["confirm"] = code.into();
+        self.call(tool, again)
     }
 }
 

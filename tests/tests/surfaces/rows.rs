@@ -169,7 +169,7 @@ fn edits() -> Vec<Row> {
             json!({ "from": "lead-vox", "to": "master", "gain": -3 }),
             "link lead-vox master --gain -3dB",
             ("graph", "Graph1.Connect", "ssa{sv} lead-vox master 1 gain d -3"),
-            ("connect", json!({ "links": [{ "from": "lead-vox", "to": "master", "gain": -3 }] })),
+            ("connect", json!({ "links": [{ "from": "lead-vox", "to": "master", "gain_db": -3 }] })),
         ),
         Row::new(
             "unlink",
@@ -305,7 +305,7 @@ fn times() -> Vec<Row> {
             json!({}),
             "forget",
             ("", "Manager1.SchedClear", "a{sv} 0"),
-            transport("forget"),
+            transport("clear_schedule"),
         )
         .after(vec![timed])
         .leaves_all(),
@@ -406,7 +406,7 @@ fn questions(none: fn() -> Json) -> Vec<Row> {
             ("query", json!({ "what": "latency" })),
         )
         .says("master"),
-        row("clock", none(), "driver clock", ("", "Manager1.Clock", ""), ("diagnose", none()))
+        row("clock", none(), "driver clock", ("", "Manager1.Clock", ""), transport("tell"))
             .osc(Osc::Own("/sys/time/map", json!([]))),
         row("meters", none(), "meters --once", ("engine", "Engine1.Meters", ""), ("get_meters", none()))
             .says("master"),
@@ -414,7 +414,7 @@ fn questions(none: fn() -> Json) -> Vec<Row> {
             "analyze",
             json!({ "node": "master", "seconds": 0.2 }),
             "analyze master --for 0.2",
-            ("node", "Nodes1.Analyze", "sda{sv} master 0.2 0"),
+            ("node", "Nodes1.Analyze", "sd master 0.2"),
             ("analyze", json!({ "node": "master", "seconds": 0.2 })),
         )
         .while_it_runs(),
@@ -454,7 +454,7 @@ fn ends() -> Vec<Row> {
         json!({}),
         "shutdown",
         ("", "Manager1.Shutdown", "a{sv} 0"),
-        ("shutdown", json!({ "confirm": true })),
+        ("shutdown", json!({})),
     )]
 }
 
