@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Analysis, Change, ClipId, Clock, Decibels, DriverInfo, DriverStatus, Frames, LoopRange, MeterReading, Node,
-    OperationState, OscStatus, Range, Rate, Session, Signature, TransportState, Value,
+    Analysis, Change, ClipId, Clock, Decibels, DriverInfo, DriverStatus, Frames, LoopRange, MeterReading,
+    Node, OperationState, OscStatus, Range, Rate, Session, Signature, TransportState, Value,
 };
 
 /// A question. It changes nothing.
