@@ -1,6 +1,12 @@
-//! What a mixer has beside its strips: VCAs, groups, delays of outputs, talkback.
+//! What a mixer has beside its strips: VCAs, groups, delays of outputs, talkback, and who listens to them.
 
-use aulos_protocol::{Command, Decibels, NodeKind};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    thread,
+};
+
+use aulos_nodes::Listener;
+use aulos_protocol::{Command, Decibels, NodeKind, Rate};
 use aulos_tests::{
     commands::{add, link, members, session, set},
     compare,
@@ -166,4 +172,43 @@ fn talkback_is_a_track_that_goes_where_the_musicians_hear_it_and_nowhere_else() 
     let mut control = Stepped::of(&scene, 64);
     control.run_to(4000, || 64);
     compare("main", &control.played()[..1], &engine.played()[..1]).unwrap();
+}
+
+/// Each sample is told once and in order, or counted as lost, whenever the listener looks.
+#[test]
+fn what_is_told_as_heard_was_played_while_it_is_played() {
+    const FRAMES: usize = 1 << 20;
+    let commands = vec![
+        add(NodeKind::Input, "in", 1, &[]),
+        add(NodeKind::Bus, "bus", 1, &[("pan", -1.0)]),
+        add(NodeKind::Output, "out", 1, &[]),
+        link("in", "bus"),
+        link("bus:out_L", "out"),
+    ];
+    let counted = vec![(0..FRAMES).map(|n| n as f32).collect()];
+    let mut engine = Stepped::of(&Scene { capture: counted, ..scene(commands, 1) }, 64);
+    let bus = engine.controller.session().node("bus").unwrap().id;
+    let mut listener = Listener::new(engine.controller.meter(bus).unwrap(), Rate::default());
+    let done = AtomicBool::new(false);
+    let (count, lost) = thread::scope(|scope| {
+        let heard = scope.spawn(|| {
+            let (mut count, mut last) = (0, -1.0f32);
+            loop {
+                let at_the_end = done.load(SeqCst);
+                for x in &listener.take()[0] {
+                    assert!(*x > last, "{x} after {last}");
+                    last = *x;
+                    count += 1;
+                }
+                if at_the_end {
+                    return (count, listener.lost() as usize);
+                }
+            }
+        });
+        engine.run_to(FRAMES, || 64);
+        done.store(true, SeqCst);
+        heard.join().unwrap()
+    });
+    assert_eq!(count + lost, FRAMES);
+    assert!(count > 0);
 }

@@ -34,8 +34,8 @@ fn assert_without(package: &str, crates: &[&str]) {
     }
 }
 
-const OWN: [&str; 6] =
-    ["aulos-protocol", "aulos-nodes", "aulos-engine", "aulos-server", "aulos-ctl", "aulos-osc"];
+const OWN: [&str; 7] =
+    ["aulos-protocol", "aulos-nodes", "aulos-engine", "aulos-server", "aulos-ctl", "aulos-osc", "aulos-mcp"];
 
 #[test]
 fn dependencies_point_one_way() {
@@ -43,9 +43,10 @@ fn dependencies_point_one_way() {
         ("aulos-protocol", &[][..]),
         ("aulos-nodes", &["aulos-protocol"]),
         ("aulos-engine", &["aulos-protocol", "aulos-nodes"]),
-        ("aulos-server", &["aulos-protocol", "aulos-nodes", "aulos-engine"]),
+        ("aulos-server", &["aulos-protocol", "aulos-nodes", "aulos-engine", "aulos-osc"]),
         ("aulos-ctl", &["aulos-protocol"]),
         ("aulos-osc", &["aulos-protocol"]),
+        ("aulos-mcp", &["aulos-protocol", "aulos-nodes"]),
     ] {
         let found = dependencies(package);
         for own in OWN.iter().filter(|own| **own != package) {

@@ -267,7 +267,14 @@ fn batches_that_are_sent_at_once_both_apply() {
             let link =
                 Command::Link { from: name.parse().unwrap(), to: "master".parse().unwrap(), gain: None };
             let ask = Ask::Command(Command::Batch { commands: vec![Command::AddNode(new), link] });
-            let request = Request { id: Some(json!("batch")), ask, dry_run: false, revision: None, at: None };
+            let request = Request {
+                id: Some(json!("batch")),
+                ask,
+                dry_run: false,
+                revision: None,
+                at: None,
+                fade_ms: None,
+            };
             client.send_line(&write_request(&request)).unwrap();
         }
         let mut applied: Vec<Applied> = clients
