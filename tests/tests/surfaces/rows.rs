@@ -197,21 +197,21 @@ fn edits() -> Vec<Row> {
             "clip_add",
             added.clone(),
             "clip add lead-vox FOLDER/noise.wav --at 441 --offset 10",
-            ("clip", "Clips1.Add", "ssa{sv} lead-vox FOLDER/noise.wav 2 at t 441 offset t 10"),
+            ("clip", "Clip1.Add", "ssa{sv} lead-vox FOLDER/noise.wav 2 at t 441 offset t 10"),
             with_op("clip_add", &added),
         ),
         Row::new(
             "clip_set",
             clip.clone(),
             "clip set lead-vox 1 --at 882",
-            ("clip", "Clips1.Set", "sta{sv} lead-vox 1 1 at t 882"),
+            ("clip", "Clip1.Set", "sta{sv} lead-vox 1 1 at t 882"),
             with_op("clip_set", &clip),
         ),
         Row::new(
             "clip_remove",
             clips.clone(),
             "clip rm lead-vox 1",
-            ("clip", "Clips1.Remove", "sta{sv} lead-vox 1 0"),
+            ("clip", "Clip1.Remove", "sta{sv} lead-vox 1 0"),
             with_op("clip_remove", &clips),
         ),
     ]
@@ -343,7 +343,7 @@ fn files() -> Vec<Row> {
             "operation",
             json!({ "operation": 1 }),
             "operation show 1",
-            ("operation", "Operations1.Show", "t 1"),
+            ("operation", "Operation1.Show", "t 1"),
             ("query", json!({ "what": "operation", "operation": 1 })),
         )
         .says("mix.wav"),
@@ -351,7 +351,7 @@ fn files() -> Vec<Row> {
             "operation_cancel",
             json!({ "operation": 2 }),
             "operation cancel 2",
-            ("operation", "Operations1.Cancel", "ta{sv} 2 0"),
+            ("operation", "Operation1.Cancel", "ta{sv} 2 0"),
             ("cancel_operation", json!({ "operation": 2 })),
         )
         .after(vec![long]),
