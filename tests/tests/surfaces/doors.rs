@@ -51,6 +51,8 @@ pub struct Door {
     /// For what is compared.
     client: Client,
     asker: Asker,
+    /// The frame from which the clock is compared.
+    base: u64,
 }
 
 impl Door {
@@ -88,7 +90,7 @@ impl Door {
         let batch = rows::stepped().into_iter().find(|row| row.method == "batch").unwrap();
         std::fs::write(server.folder().join("batch.json"), batch.params["commands"].to_string()).unwrap();
         let client = server.client();
-        Self { kind, server, client, asker }
+        Self { kind, server, client, asker, base: 0 }
     }
 
     fn folder(&self) -> String {
@@ -188,7 +190,13 @@ impl Door {
         }
     }
 
-    /// What is compared: the session, the transport, the driver, and the files.
+    /// From here on the clock is compared: it has moved as far as it happened to.
+    pub fn begin_clock(&mut self) {
+        let Reply::Status(status) = ask(&mut self.client, Query::Status) else { panic!("no status") };
+        self.base = status.driver.frame.0;
+    }
+
+    /// What is compared: the clock, the session, the transport, the driver, and the files.
     pub fn state(&mut self) -> String {
         let Reply::Session(session) = ask(&mut self.client, Query::Session) else { panic!("no session") };
         let Reply::Status(status) = ask(&mut self.client, Query::Status) else { panic!("no status") };
@@ -198,6 +206,7 @@ impl Door {
             "path": status.path,
             "unsaved": status.unsaved,
             "rolling": status.transport.rolling,
+            "frame": if stepped { status.driver.frame.0 - self.base } else { 0 },
             "position": if stepped { status.transport.position.0 } else { 0 },
             "driver": [&status.driver.name, &status.driver.block.to_string()],
             "undo": [status.undo.is_some(), status.redo.is_some()],
@@ -236,6 +245,8 @@ fn files(folder: &Path) -> Vec<(String, u64)> {
             }
             match path.is_dir() {
                 true => gather(base, &path, found),
+                // It grows while it is looked at.
+                false if name.ends_with(".partial") => found.push((name, 0)),
                 false => found.push((name, std::fs::metadata(&path).map_or(0, |file| file.len()))),
             }
         }

@@ -20,6 +20,9 @@ fn drive(driver: &str, rows: &[Row]) {
         let mut first = None;
         for door in &mut doors {
             door.prepare(row);
+            if row.stepping {
+                door.begin_clock();
+            }
             let then = door.state();
             let told = door.call(row);
             assert!(
@@ -29,6 +32,9 @@ fn drive(driver: &str, rows: &[Row]) {
                 door.kind,
                 row.says
             );
+            if row.stepping {
+                door.begin_clock();
+            }
             let ends = row.method == "shutdown";
             let now = if ends { door.ended() } else { door.settled() };
             if row.changes {

@@ -89,7 +89,7 @@ pub fn stepped() -> Vec<Row> {
 fn edits() -> Vec<Row> {
     let set = json!({ "node": "lead-vox", "param": "gain", "value": -12 });
     let (clip, clips) =
-        (json!({ "track": "lead-vox", "clip": 1, "at": 882 }), json!({ "track": "lead-vox", "clip": 1 }));
+        (json!({ "track": "lead-vox", "clip": 10, "at": 882 }), json!({ "track": "lead-vox", "clip": 10 }));
     let added = json!({ "track": "lead-vox", "file": "FOLDER/noise.wav", "at": 441, "offset": 10 });
     let with_op = |op: &str, params: &Json| {
         let mut params = params.clone();
@@ -203,15 +203,15 @@ fn edits() -> Vec<Row> {
         Row::new(
             "clip_set",
             clip.clone(),
-            "clip set lead-vox 1 --at 882",
-            ("clip", "Clip1.Set", "sta{sv} lead-vox 1 1 at t 882"),
+            "clip set lead-vox 10 --at 882",
+            ("clip", "Clip1.Set", "sta{sv} lead-vox 10 1 at t 882"),
             with_op("clip_set", &clip),
         ),
         Row::new(
             "clip_remove",
             clips.clone(),
-            "clip rm lead-vox 1",
-            ("clip", "Clip1.Remove", "sta{sv} lead-vox 1 0"),
+            "clip rm lead-vox 10",
+            ("clip", "Clip1.Remove", "sta{sv} lead-vox 10 0"),
             with_op("clip_remove", &clips),
         ),
     ]
@@ -253,7 +253,7 @@ fn steps() -> Vec<Row> {
 }
 
 fn times() -> Vec<Row> {
-    let timed = json!({ "method": "set", "at": 400_000,
+    let timed = json!({ "method": "set", "at": 4000,
         "params": { "node": "lead-vox", "param": "gain", "value": -20 } });
     vec![
         Row::new(
@@ -311,10 +311,10 @@ fn times() -> Vec<Row> {
         .leaves_all(),
         Row::new(
             "step",
-            json!({ "blocks": [1024, 450_000] }),
-            "step 1024 450000",
-            ("", "Manager1.Step", "ata{sv} 2 1024 450000 0"),
-            ("transport", json!({ "action": "step", "blocks": [1024, 450_000] })),
+            json!({ "blocks": [1024, 1024, 1024] }),
+            "step 1024x3",
+            ("", "Manager1.Step", "ata{sv} 3 1024 1024 1024 0"),
+            ("transport", json!({ "action": "step", "blocks": [1024, 1024, 1024] })),
         ),
         Row::new(
             "loudness_reset",
@@ -407,7 +407,8 @@ fn questions(none: fn() -> Json) -> Vec<Row> {
         )
         .says("master"),
         row("clock", none(), "driver clock", ("", "Manager1.Clock", ""), transport("tell"))
-            .osc(Osc::Own("/sys/time/map", json!([]))),
+            .osc(Osc::Own("/sys/time/map", json!([])))
+            .says("44100"),
         row("meters", none(), "meters --once", ("engine", "Engine1.Meters", ""), ("get_meters", none()))
             .says("master"),
         row(
@@ -417,6 +418,7 @@ fn questions(none: fn() -> Json) -> Vec<Row> {
             ("node", "Nodes1.Analyze", "sd master 0.2"),
             ("analyze", json!({ "node": "master", "seconds": 0.2 })),
         )
+        .says("0.2")
         .while_it_runs(),
         row(
             "drivers",
