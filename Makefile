@@ -9,7 +9,8 @@ DESTDIR ?=
 PACKAGES = gcc libc6-dev pkg-config libasound2-dev libjack-jackd2-dev
 # What the tests compare with and play.
 TEST_PACKAGES = sox flac ffmpeg alsa-utils hydrogen-data sonic-pi-samples jconvolver-config-files valgrind groff-base \
-  jackd2 libasound2-plugins puredata-doc sound-theme-freedesktop python-pygame-doc wims-help forensics-samples-files
+  jackd2 libasound2-plugins puredata-doc sound-theme-freedesktop python-pygame-doc wims-help forensics-samples-files \
+  wireplumber pulseaudio-utils dbus
 
 .PHONY: run test bench deps build lint fmt install clean
 

@@ -280,10 +280,14 @@ fn end(child: &mut Child) -> std::io::Result<()> {
 /// # Panics
 /// If it is refused for long.
 pub fn client(name: &str) -> jack::Client {
-    wait_for("a JACK client", || {
-        let client = jack::Client::new(name, jack::ClientOptions::NO_START_SERVER).ok();
-        client.map(|(client, _)| client)
-    })
+    let begun = Instant::now();
+    loop {
+        match jack::Client::new(name, jack::ClientOptions::NO_START_SERVER) {
+            Ok((client, _)) => return client,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "no JACK client {name}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// A client of the server that is not ours.

@@ -6,6 +6,7 @@
 
 pub mod commands;
 mod compare;
+pub mod desktop;
 pub mod jackd;
 pub mod large;
 pub mod late;

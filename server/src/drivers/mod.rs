@@ -163,6 +163,13 @@ impl Setup {
         if self.kind.is_live() { block.max(DEVICE_BLOCK) } else { block }
     }
 
+    /// How long something may take that usually takes no more than `usual`: longer where devices have much time to call
+    /// the engine, so that `auto`, which gives a JACK server as much to answer, comes to the next device in time.
+    fn at_most(&self, usual: Duration) -> Duration {
+        const NEXT: Duration = Duration::from_secs(2);
+        usual.max(self.patience + NEXT)
+    }
+
     /// What is asked for and cannot be.
     ///
     /// # Errors

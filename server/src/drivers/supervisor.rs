@@ -31,13 +31,11 @@ const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// How often a device is looked for where it was left open which, and there was none.
 const SEARCH: Duration = Duration::from_secs(5);
-/// How long a device that was opened may take until it calls the engine for the first time, if that is longer than it
-/// may go without calling it afterwards.
+/// How long a device that was opened usually may take until it calls the engine for the first time.
 const FIRST_CALL: Duration = Duration::from_secs(5);
 /// How long a fade-out at the end is waited for.
 const LEAVE: Duration = Duration::from_millis(200);
-/// How long a device may take to be opened or changed when somebody waits for it, if that is longer than it may go
-/// without calling the engine.
+/// How long a device usually may take to be opened or changed when somebody waits for it.
 const CHANGE: Duration = Duration::from_secs(5);
 /// How long a device may take to be closed at the end.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -212,7 +210,7 @@ pub struct Supervisor {
 pub fn first(opening: &Opening, counters: &Arc<Counters>, crew: &Crew) -> Result<Started, Error> {
     const PATIENCE: Duration = Duration::from_secs(15);
     let pending = crew.begin(opening.clone(), counters.clone())?;
-    pending.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+    pending.recv_timeout(opening.setup.at_most(PATIENCE)).unwrap_or_else(|_| {
         Err(silence(opening.setup.kind)
             .remedy("see whether the sound server hangs, or start with --driver dummy"))
     })
@@ -327,11 +325,6 @@ impl Supervisor {
         }
     }
 
-    /// How long something may take, unless a device has more time to call the engine.
-    fn at_most(&self, usual: Duration) -> Duration {
-        usual.max(self.setup.patience)
-    }
-
     /// Whether it was left open which device is used, and there was none.
     fn searches(&self) -> bool {
         let bound = self.setup.file.is_some() || self.setup.frames.is_some();
@@ -341,7 +334,7 @@ impl Supervisor {
     fn look_at_pending(&mut self) {
         let Some((pending, since)) = &self.pending else { return };
         match pending.try_recv() {
-            Err(TryRecvError::Empty) if since.elapsed() <= self.at_most(CHANGE) => {}
+            Err(TryRecvError::Empty) if since.elapsed() <= self.setup.at_most(CHANGE) => {}
             Err(TryRecvError::Empty) => {
                 // Should it come back after all, its thread closes what it has opened.
                 self.pending = None;
@@ -450,7 +443,7 @@ impl Supervisor {
                 Some(Loss::passing("the session has another rate"))
             } else if running.called && idle > most && !facts.waits {
                 Some(Loss::passing(format!("it has not called for {:.1} s", idle.as_secs_f64())))
-            } else if !running.called && running.since.elapsed() > FIRST_CALL.max(most) {
+            } else if !running.called && running.since.elapsed() > self.opening.setup.at_most(FIRST_CALL) {
                 Some(Loss::passing("it does not call"))
             } else {
                 None
@@ -575,7 +568,7 @@ impl Supervisor {
         let Some(change) = self.change.take_if(|change| change.block.is_some()) else { return };
         let answer = change.block.as_ref().map(Receiver::try_recv);
         match answer {
-            Some(Err(TryRecvError::Empty)) if change.since.elapsed() <= self.at_most(CHANGE) => {
+            Some(Err(TryRecvError::Empty)) if change.since.elapsed() <= self.setup.at_most(CHANGE) => {
                 self.change = Some(change)
             }
             Some(Ok(Ok(true))) => {

@@ -1,6 +1,7 @@
 //! The ALSA driver, through the PCMs that alsa-lib has for want of a sound card: `file` keeps what is played, `jack`
 //! is a clock, `null` is none.
 
+mod desktop;
 mod heard;
 mod loss;
 

@@ -146,6 +146,21 @@ fn a_server_that_stops_to_answer_is_lost_and_taken_up_again() {
 }
 
 #[test]
+fn a_server_that_stands_for_less_than_devices_may_is_waited_for() {
+    let jackd = Jackd::start(48_000, 256);
+    let server = jackd.aulosd(["--driver", "jack", "--device-patience", "60000"]);
+    wait(&server, "some cycles", |status| status.cycles > 100);
+    jackd.freeze(true);
+    // Longer than it would be waited for without that.
+    std::thread::sleep(Duration::from_secs(3));
+    let stands = driver(&server);
+    assert_eq!((stands.losses, stands.lost), (0, None));
+    jackd.freeze(false);
+    let goes = wait(&server, "more cycles", |status| status.cycles > stands.cycles + 100);
+    assert_eq!((goes.losses, goes.running), (0, true));
+}
+
+#[test]
 fn a_server_that_stops_in_the_middle_of_a_request_stops_nothing_here() {
     let jackd = Jackd::start(48_000, 256);
     let server = jackd.aulosd(HASTY);

@@ -122,6 +122,9 @@ fn bad_words_are_refused_and_the_driver_goes_on() {
     let mut server = Server::spawn(["--driver", "jack", "--frames", "100"]);
     assert_eq!(server.wait().code(), Some(1));
     assert!(server.log().contains("a device cannot wait"), "{}", server.log());
+    let mut server = Server::spawn(["--driver", "jack", "--device-patience", "99"]);
+    assert_eq!(server.wait().code(), Some(2));
+    assert!(server.log().contains("100..=600000"), "{}", server.log());
     let mut server = Server::spawn(["--driver", "jack", "--jack-name", "a:b"]);
     assert_eq!(server.wait().code(), Some(1));
     assert!(server.log().contains("no colon"), "{}", server.log());
